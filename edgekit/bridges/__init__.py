@@ -1,0 +1,18 @@
+"""Bridges between model kinds, by name. Looking a name up imports no framework."""
+
+from __future__ import annotations
+
+from edgekit.bridges.bridge import Bridge, BridgeEntry
+from edgekit.types import ModelKind
+
+BRIDGES: dict[str, BridgeEntry] = {
+    "litert_torch": BridgeEntry(
+        module="edgekit.bridges.litert_torch",
+        accepts=(ModelKind.TORCH_MODULE, ModelKind.EXPORTED_PROGRAM),
+        produces=ModelKind.FLOAT_TFLITE,
+        requires=("litert_torch", "torch"),
+        summary="PyTorch to float32 channels-last .tflite",
+    ),
+}
+
+__all__ = ["BRIDGES", "Bridge", "BridgeEntry"]

@@ -1,0 +1,192 @@
+"""What a recipe is: frozen dataclasses, one per section. YAML becomes these in ``load.py``.
+
+A field's metadata carries its one-line documentation and, where the type cannot say it, its
+allowed values; the validator, ``recipes show`` and the reference page all read it from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+
+
+def _doc(text: str) -> dict[str, Any]:
+    return {"doc": text}
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input of the source model, in the source framework's own layout."""
+
+    name: str = field(metadata=_doc("name of the input; kept in the artefact's signature"))
+    shape: tuple[int, ...] = field(metadata=_doc("fixed shape, batch first, e.g. [1, 3, 224, 224]"))
+    dtype: Literal["float32", "int32", "int64", "uint8"] = field(
+        default="float32", metadata=_doc("element type")
+    )
+    layout: Literal["NCHW", "NHWC", "any"] = field(
+        default="any", metadata=_doc("meaning of the axes; 'any' is passed on as it is")
+    )
+
+
+@dataclass(frozen=True)
+class LabelsSpec:
+    """Where the class names come from."""
+
+    source: str = field(metadata=_doc("JSON list, JSON {index: name} or one name a line; a path or file:/pypi://npm://deb:// source"))
+    sha256: str | None = field(default=None, metadata=_doc("sha256 of that file"))
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The trained model."""
+
+    framework: Literal["pytorch", "tflite"] = field(metadata=_doc("framework the model comes from"))
+    inputs: tuple[InputSpec, ...] = field(metadata=_doc("inputs of the model, in call order"))
+    outputs: tuple[str, ...] = field(
+        default=("output",), metadata=_doc("names of the outputs, in the model's order")
+    )
+    factory: str | None = field(
+        default=None,
+        metadata=_doc("'package.module:callable', 'file.py:callable', 'torchvision:name' or 'timm:name'"),
+    )
+    factory_args: Mapping[str, Any] = field(
+        default_factory=dict, metadata=_doc("keyword arguments of the factory")
+    )
+    code: tuple[str, ...] = field(
+        default=(), metadata=_doc("packages the factory is imported from, e.g. pypi://name==version")
+    )
+    file: str | None = field(
+        default=None, metadata=_doc("a saved model instead of a factory: .pt2, TorchScript, .tflite")
+    )
+    weights: tuple[str, ...] = field(
+        default=(), metadata=_doc("sources of the state dict, tried in order")
+    )
+    sha256: str | None = field(
+        default=None, metadata=_doc("sha256 of the weights, or of 'file'; required for registry sources")
+    )
+    trust_pickle: bool = field(
+        default=False,
+        metadata=_doc("load a pickle that can run code; only for files you made yourself"),
+    )
+    labels: LabelsSpec | None = field(default=None, metadata=_doc("class names"))
+
+
+@dataclass(frozen=True)
+class ResizeSpec:
+    """Pillow's antialiased resize; give shorter_side, or width and height."""
+
+    shorter_side: int | None = field(default=None, metadata=_doc("pixels of the shorter side, aspect kept"))
+    width: int | None = field(default=None, metadata=_doc("pixels"))
+    height: int | None = field(default=None, metadata=_doc("pixels"))
+    filter: Literal["bilinear", "bicubic"] = field(default="bilinear", metadata=_doc("resampling filter"))
+
+
+@dataclass(frozen=True)
+class CropSpec:
+    """Centre crop."""
+
+    width: int = field(metadata=_doc("pixels"))
+    height: int = field(metadata=_doc("pixels"))
+
+
+@dataclass(frozen=True)
+class PreprocessSpec:
+    """From decoded RGB8 pixels to the model's input: ``(pixel / divisor - mean) / std``."""
+
+    kind: Literal["image", "arrays"] = field(
+        default="image", metadata=_doc("'arrays' passes .npy/.npz data through untouched")
+    )
+    resize: ResizeSpec | None = field(default=None, metadata=_doc("resize before the crop"))
+    crop: CropSpec | None = field(default=None, metadata=_doc("centre crop after the resize"))
+    colour: Literal["RGB", "BGR", "GRAY"] = field(default="RGB", metadata=_doc("channel order"))
+    divisor: float = field(default=1.0, metadata=_doc("pixels are divided by this first"))
+    mean: tuple[float, ...] = field(default=(0.0,), metadata=_doc("subtracted, one value or one a channel"))
+    std: tuple[float, ...] = field(default=(1.0,), metadata=_doc("divided by, one value or one a channel"))
+
+
+@dataclass(frozen=True)
+class CalibrationSpec:
+    """The representative dataset."""
+
+    dataset: str = field(
+        metadata=_doc("shipped manifest, path of a manifest, an image folder, or a .npy/.npz file")
+    )
+    samples: int = field(default=100, metadata=_doc("how many samples the ranges see"))
+    on_broken: Literal["error", "skip"] = field(
+        default="error", metadata=_doc("what an unreadable file does: stop, or be named and skipped")
+    )
+
+
+@dataclass(frozen=True)
+class QuantizeSpec:
+    """How the model is compressed."""
+
+    method: str = field(metadata=_doc("quantization method"))
+    bridge: str = field(default="auto", metadata=_doc("bridge to the method's format, or 'auto'"))
+    estimator: str = field(default="minmax", metadata=_doc("activation range estimator"))
+    input_dtype: Literal["int8", "uint8", "float32"] = field(default="int8", metadata=_doc("type of the artefact's inputs"))
+    output_dtype: Literal["int8", "uint8", "float32"] = field(default="int8", metadata=_doc("type of the artefact's outputs"))
+    per_channel: bool = field(default=True, metadata=_doc("one weight scale per output channel"))
+    allow_float_ops: tuple[str, ...] = field(
+        default=(), metadata=_doc("TFLite operators that may stay float, e.g. [LEAKY_RELU]")
+    )
+    seed: int = field(default=0, metadata=_doc("seed of everything random in the method"))
+
+
+@dataclass(frozen=True)
+class EvaluateSpec:
+    """What float and quantized are compared on."""
+
+    dataset: str = field(metadata=_doc("as calibration.dataset; its eval role is used"))
+    task: Literal["classification", "tensors"] = field(
+        default="classification", metadata=_doc("meaning of the outputs; 'tensors' compares numbers only")
+    )
+    samples: int = field(default=400, metadata=_doc("samples of the fidelity comparison"))
+    labelled: bool = field(default=True, metadata=_doc("also score against labels, where the data has them"))
+    on_broken: Literal["error", "skip"] = field(default="error", metadata=_doc("as in calibration"))
+
+
+@dataclass(frozen=True)
+class GateSpec:
+    """Limits. A limit that is absent is not checked."""
+
+    size_ratio_max: float | None = field(default=None, metadata=_doc("artefact bytes / float bytes"))
+    size_bytes_max: int | None = field(default=None, metadata=_doc("bytes of the artefact"))
+    agreement_min: float | None = field(
+        default=None, metadata=_doc("share of samples where float and quantized choose the same class")
+    )
+    sqnr_db_min: float | None = field(default=None, metadata=_doc("signal to quantization noise of the primary output, dB"))
+    top1_drop_max: float | None = field(default=None, metadata=_doc("float top-1 minus quantized top-1, a fraction of 1"))
+    speedup_min: float | None = field(default=None, metadata=_doc("float time / quantized time on the host, e.g. 1.0"))
+    full_integer: bool = field(default=True, metadata=_doc("fail on any float operator not in allow_float_ops"))
+
+
+@dataclass(frozen=True)
+class LatencySpec:
+    """Host latency: float and quantized interleaved in one run."""
+
+    enabled: bool = field(default=True, metadata=_doc("measure at all"))
+    threads: int = field(default=1, metadata=_doc("threads of either model"))
+    rounds: int = field(default=20, metadata=_doc("interleaved rounds; the interval resamples these"))
+    runs_per_round: int = field(default=5, metadata=_doc("invocations of each model in a round"))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe. ``origin`` is where it was read from and is no part of its content."""
+
+    name: str = field(metadata=_doc("names the run folder"))
+    model: ModelSpec = field(metadata=_doc("the trained model"))
+    calibration: CalibrationSpec = field(metadata=_doc("the representative dataset"))
+    quantize: QuantizeSpec = field(metadata=_doc("how it is compressed"))
+    evaluate: EvaluateSpec = field(metadata=_doc("what it is judged on"))
+    schema: int = field(default=SCHEMA_VERSION, metadata=_doc("version of this format; 1"))
+    summary: str = field(default="", metadata=_doc("one line, shown by 'recipes list'"))
+    preprocess: PreprocessSpec = field(default=PreprocessSpec(), metadata=_doc("from pixels to the input"))
+    gate: GateSpec = field(default=GateSpec(), metadata=_doc("limits of the verdict"))
+    latency: LatencySpec = field(default=LatencySpec(), metadata=_doc("host latency"))
+    origin: Path | None = field(default=None, compare=False, metadata=_doc("file it was read from"))

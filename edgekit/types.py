@@ -1,0 +1,98 @@
+"""The frozen values that rooms exchange. Arrays are NumPy; images are channels-last everywhere.
+
+A model that is channels-first (PyTorch) is permuted inside its own session, so nothing outside
+``sources`` and ``bridges`` ever sees another layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Feeds = Mapping[str, Array]
+"""Named input arrays of one invocation, batch dimension included."""
+
+
+class ModelKind(str, Enum):
+    """What a model is at one point on its way from source to artefact."""
+
+    TORCH_MODULE = "torch_module"
+    EXPORTED_PROGRAM = "exported_program"
+    TORCHSCRIPT = "torchscript"
+    FLOAT_TFLITE = "float_tflite"
+    KERAS = "keras"
+    SAVED_MODEL = "saved_model"
+    ONNX = "onnx"
+
+
+class ArtefactFormat(str, Enum):
+    """What a method produces; the value is also the file's extension in the run folder."""
+
+    TFLITE = "tflite"
+    PT2 = "pt2"
+    TORCHSCRIPT = "ts"
+    ONNX = "onnx"
+
+
+class Role(str, Enum):
+    """What a sample may be used for. The three never share an image."""
+
+    CALIBRATION = "calibration"
+    DEV = "dev"
+    EVAL = "eval"
+
+
+@dataclass(frozen=True)
+class QuantParams:
+    """Affine quantization of one whole tensor: ``real = scale * (stored - zero_point)``."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One input or output of a model as its runtime states it."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    quant: QuantParams | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One evaluation or calibration sample, preprocessed.
+
+    ``id`` names the sample (image and crop), ``image_id`` the image it was cut from: splits are
+    made on ``image_id``. ``feeds`` are float32 (or the model's own integer dtype), channels-last,
+    batch of one. ``label`` is a class index for classification data, else ``None``.
+    """
+
+    id: str
+    image_id: str
+    feeds: Feeds
+    label: int | None = None
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A model file edgekit made, and what it was told when making it."""
+
+    path: Path
+    format: ArtefactFormat
+    method: str
+    runtime: str
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def nbytes(feeds: Feeds) -> int:
+    """Bytes that the arrays of ``feeds`` hold."""
+    return sum(np.asarray(array).nbytes for array in feeds.values())
