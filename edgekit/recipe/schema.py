@@ -1,7 +1,13 @@
 """What a recipe is: frozen dataclasses, one per section. YAML becomes these in ``load.py``.
 
-A field's metadata carries its one-line documentation and, where the type cannot say it, its
-allowed values; the validator, ``recipes show`` and the reference page all read it from here.
+A field's metadata carries what its type cannot say; validation and the reference page read it here:
+
+``doc``                          one line for people
+``above, at_least, at_most``     limits of a number, or of every number of a list
+``refers``                       what a text names: ``source`` (a path, file:, pypi://, npm:// or
+                                 deb://), ``dataset`` or ``factory``; relative paths in it belong
+                                 to the folder of the file that wrote them
+``internal``                     not a key of the YAML
 """
 
 from __future__ import annotations
@@ -14,8 +20,8 @@ from typing import Any, Literal
 SCHEMA_VERSION = 1
 
 
-def _doc(text: str) -> dict[str, Any]:
-    return {"doc": text}
+def _doc(text: str, **limits: Any) -> dict[str, Any]:
+    return {"doc": text, **limits}
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,9 @@ class InputSpec:
     """One input of the source model, in the source framework's own layout."""
 
     name: str = field(metadata=_doc("name of the input; kept in the artefact's signature"))
-    shape: tuple[int, ...] = field(metadata=_doc("fixed shape, batch first, e.g. [1, 3, 224, 224]"))
+    shape: tuple[int, ...] = field(
+        metadata=_doc("fixed shape, batch first, e.g. [1, 3, 224, 224]", at_least=1)
+    )
     dtype: Literal["float32", "int32", "int64", "uint8"] = field(
         default="float32", metadata=_doc("element type")
     )
@@ -36,8 +44,25 @@ class InputSpec:
 class LabelsSpec:
     """Where the class names come from."""
 
-    source: str = field(metadata=_doc("JSON list, JSON {index: name} or one name a line; a path or file:/pypi://npm://deb:// source"))
-    sha256: str | None = field(default=None, metadata=_doc("sha256 of that file"))
+    source: str = field(
+        metadata=_doc("JSON list, JSON {index: name} or one name a line", refers="source")
+    )
+    sha256: str | None = field(
+        default=None, metadata=_doc("sha256 of that file; required for registry sources")
+    )
+
+
+@dataclass(frozen=True)
+class CodeSpec:
+    """A package that holds the factory's code: unpacked and imported from, never installed."""
+
+    source: str = field(
+        metadata=_doc("the package, e.g. pypi://name==version, or a folder", refers="source")
+    )
+    sha256: str | None = field(
+        default=None,
+        metadata=_doc("sha256 of the package's archive; required for registry sources"),
+    )
 
 
 @dataclass(frozen=True)
@@ -51,22 +76,29 @@ class ModelSpec:
     )
     factory: str | None = field(
         default=None,
-        metadata=_doc("'package.module:callable', 'file.py:callable', 'torchvision:name' or 'timm:name'"),
+        metadata=_doc(
+            "'package.module:callable', 'file.py:callable', 'torchvision:name' or 'timm:name'",
+            refers="factory",
+        ),
     )
     factory_args: Mapping[str, Any] = field(
         default_factory=dict, metadata=_doc("keyword arguments of the factory")
     )
-    code: tuple[str, ...] = field(
-        default=(), metadata=_doc("packages the factory is imported from, e.g. pypi://name==version")
+    code: tuple[CodeSpec, ...] = field(
+        default=(), metadata=_doc("packages the factory is imported from")
     )
     file: str | None = field(
-        default=None, metadata=_doc("a saved model instead of a factory: .pt2, TorchScript, .tflite")
+        default=None,
+        metadata=_doc(
+            "a saved model instead of a factory: .pt2, TorchScript, .tflite", refers="source"
+        ),
     )
     weights: tuple[str, ...] = field(
-        default=(), metadata=_doc("sources of the state dict, tried in order")
+        default=(), metadata=_doc("sources of the state dict, tried in order", refers="source")
     )
     sha256: str | None = field(
-        default=None, metadata=_doc("sha256 of the weights, or of 'file'; required for registry sources")
+        default=None,
+        metadata=_doc("sha256 of the weights, or of 'file'; required for registry sources"),
     )
     trust_pickle: bool = field(
         default=False,
@@ -79,18 +111,22 @@ class ModelSpec:
 class ResizeSpec:
     """Pillow's antialiased resize; give shorter_side, or width and height."""
 
-    shorter_side: int | None = field(default=None, metadata=_doc("pixels of the shorter side, aspect kept"))
-    width: int | None = field(default=None, metadata=_doc("pixels"))
-    height: int | None = field(default=None, metadata=_doc("pixels"))
-    filter: Literal["bilinear", "bicubic"] = field(default="bilinear", metadata=_doc("resampling filter"))
+    shorter_side: int | None = field(
+        default=None, metadata=_doc("pixels of the shorter side, aspect kept", at_least=1)
+    )
+    width: int | None = field(default=None, metadata=_doc("pixels", at_least=1))
+    height: int | None = field(default=None, metadata=_doc("pixels", at_least=1))
+    filter: Literal["bilinear", "bicubic"] = field(
+        default="bilinear", metadata=_doc("resampling filter")
+    )
 
 
 @dataclass(frozen=True)
 class CropSpec:
     """Centre crop."""
 
-    width: int = field(metadata=_doc("pixels"))
-    height: int = field(metadata=_doc("pixels"))
+    width: int = field(metadata=_doc("pixels", at_least=1))
+    height: int = field(metadata=_doc("pixels", at_least=1))
 
 
 @dataclass(frozen=True)
@@ -103,9 +139,13 @@ class PreprocessSpec:
     resize: ResizeSpec | None = field(default=None, metadata=_doc("resize before the crop"))
     crop: CropSpec | None = field(default=None, metadata=_doc("centre crop after the resize"))
     colour: Literal["RGB", "BGR", "GRAY"] = field(default="RGB", metadata=_doc("channel order"))
-    divisor: float = field(default=1.0, metadata=_doc("pixels are divided by this first"))
-    mean: tuple[float, ...] = field(default=(0.0,), metadata=_doc("subtracted, one value or one a channel"))
-    std: tuple[float, ...] = field(default=(1.0,), metadata=_doc("divided by, one value or one a channel"))
+    divisor: float = field(default=1.0, metadata=_doc("pixels are divided by this first", above=0))
+    mean: tuple[float, ...] = field(
+        default=(0.0,), metadata=_doc("subtracted, one value or one a channel")
+    )
+    std: tuple[float, ...] = field(
+        default=(1.0,), metadata=_doc("divided by, one value or one a channel", above=0)
+    )
 
 
 @dataclass(frozen=True)
@@ -113,11 +153,15 @@ class CalibrationSpec:
     """The representative dataset."""
 
     dataset: str = field(
-        metadata=_doc("shipped manifest, path of a manifest, an image folder, or a .npy/.npz file")
+        metadata=_doc(
+            "shipped manifest, path of a manifest, an image folder, or a .npy/.npz file",
+            refers="dataset",
+        )
     )
-    samples: int = field(default=100, metadata=_doc("how many samples the ranges see"))
+    samples: int = field(default=100, metadata=_doc("how many samples the ranges see", at_least=1))
     on_broken: Literal["error", "skip"] = field(
-        default="error", metadata=_doc("what an unreadable file does: stop, or be named and skipped")
+        default="error",
+        metadata=_doc("what an unreadable file does: stop, or be named and skipped"),
     )
 
 
@@ -128,25 +172,38 @@ class QuantizeSpec:
     method: str = field(metadata=_doc("quantization method"))
     bridge: str = field(default="auto", metadata=_doc("bridge to the method's format, or 'auto'"))
     estimator: str = field(default="minmax", metadata=_doc("activation range estimator"))
-    input_dtype: Literal["int8", "uint8", "float32"] = field(default="int8", metadata=_doc("type of the artefact's inputs"))
-    output_dtype: Literal["int8", "uint8", "float32"] = field(default="int8", metadata=_doc("type of the artefact's outputs"))
+    input_dtype: Literal["int8", "uint8", "float32"] = field(
+        default="int8", metadata=_doc("type of the artefact's inputs")
+    )
+    output_dtype: Literal["int8", "uint8", "float32"] = field(
+        default="int8", metadata=_doc("type of the artefact's outputs")
+    )
     per_channel: bool = field(default=True, metadata=_doc("one weight scale per output channel"))
     allow_float_ops: tuple[str, ...] = field(
         default=(), metadata=_doc("TFLite operators that may stay float, e.g. [LEAKY_RELU]")
     )
-    seed: int = field(default=0, metadata=_doc("seed of everything random in the method"))
+    seed: int = field(
+        default=0, metadata=_doc("seed of everything random in the method", at_least=0)
+    )
 
 
 @dataclass(frozen=True)
 class EvaluateSpec:
     """What float and quantized are compared on."""
 
-    dataset: str = field(metadata=_doc("as calibration.dataset; its eval role is used"))
-    task: Literal["classification", "tensors"] = field(
-        default="classification", metadata=_doc("meaning of the outputs; 'tensors' compares numbers only")
+    dataset: str = field(
+        metadata=_doc("as calibration.dataset; its eval role is used", refers="dataset")
     )
-    samples: int = field(default=400, metadata=_doc("samples of the fidelity comparison"))
-    labelled: bool = field(default=True, metadata=_doc("also score against labels, where the data has them"))
+    task: Literal["classification", "tensors"] = field(
+        default="classification",
+        metadata=_doc("meaning of the outputs; 'tensors' compares numbers only"),
+    )
+    samples: int = field(
+        default=400, metadata=_doc("samples of the fidelity comparison", at_least=1)
+    )
+    labelled: bool = field(
+        default=True, metadata=_doc("also score against labels, where the data has them")
+    )
     on_broken: Literal["error", "skip"] = field(default="error", metadata=_doc("as in calibration"))
 
 
@@ -154,15 +211,33 @@ class EvaluateSpec:
 class GateSpec:
     """Limits. A limit that is absent is not checked."""
 
-    size_ratio_max: float | None = field(default=None, metadata=_doc("artefact bytes / float bytes"))
-    size_bytes_max: int | None = field(default=None, metadata=_doc("bytes of the artefact"))
-    agreement_min: float | None = field(
-        default=None, metadata=_doc("share of samples where float and quantized choose the same class")
+    size_ratio_max: float | None = field(
+        default=None, metadata=_doc("artefact bytes / float bytes", above=0)
     )
-    sqnr_db_min: float | None = field(default=None, metadata=_doc("signal to quantization noise of the primary output, dB"))
-    top1_drop_max: float | None = field(default=None, metadata=_doc("float top-1 minus quantized top-1, a fraction of 1"))
-    speedup_min: float | None = field(default=None, metadata=_doc("float time / quantized time on the host, e.g. 1.0"))
-    full_integer: bool = field(default=True, metadata=_doc("fail on any float operator not in allow_float_ops"))
+    size_bytes_max: int | None = field(
+        default=None, metadata=_doc("bytes of the artefact", at_least=1)
+    )
+    agreement_min: float | None = field(
+        default=None,
+        metadata=_doc(
+            "share of samples where float and quantized choose the same class",
+            at_least=0,
+            at_most=1,
+        ),
+    )
+    sqnr_db_min: float | None = field(
+        default=None, metadata=_doc("signal to quantization noise of the primary output, dB")
+    )
+    top1_drop_max: float | None = field(
+        default=None,
+        metadata=_doc("float top-1 minus quantized top-1, a fraction of 1", at_least=0, at_most=1),
+    )
+    speedup_min: float | None = field(
+        default=None, metadata=_doc("float time / quantized time on the host, e.g. 1.0", above=0)
+    )
+    full_integer: bool = field(
+        default=True, metadata=_doc("fail on any float operator not in allow_float_ops")
+    )
 
 
 @dataclass(frozen=True)
@@ -170,23 +245,33 @@ class LatencySpec:
     """Host latency: float and quantized interleaved in one run."""
 
     enabled: bool = field(default=True, metadata=_doc("measure at all"))
-    threads: int = field(default=1, metadata=_doc("threads of either model"))
-    rounds: int = field(default=20, metadata=_doc("interleaved rounds; the interval resamples these"))
-    runs_per_round: int = field(default=5, metadata=_doc("invocations of each model in a round"))
+    threads: int = field(default=1, metadata=_doc("threads of either model", at_least=1))
+    rounds: int = field(
+        default=20, metadata=_doc("interleaved rounds; the interval resamples these", at_least=2)
+    )
+    runs_per_round: int = field(
+        default=5, metadata=_doc("invocations of each model in a round", at_least=1)
+    )
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A whole recipe. ``origin`` is where it was read from and is no part of its content."""
 
-    name: str = field(metadata=_doc("names the run folder"))
+    name: str = field(
+        metadata=_doc("names the run folder; as a key, the file's own name unless given")
+    )
     model: ModelSpec = field(metadata=_doc("the trained model"))
     calibration: CalibrationSpec = field(metadata=_doc("the representative dataset"))
     quantize: QuantizeSpec = field(metadata=_doc("how it is compressed"))
     evaluate: EvaluateSpec = field(metadata=_doc("what it is judged on"))
     schema: int = field(default=SCHEMA_VERSION, metadata=_doc("version of this format; 1"))
     summary: str = field(default="", metadata=_doc("one line, shown by 'recipes list'"))
-    preprocess: PreprocessSpec = field(default=PreprocessSpec(), metadata=_doc("from pixels to the input"))
+    preprocess: PreprocessSpec = field(
+        default=PreprocessSpec(), metadata=_doc("from pixels to the input")
+    )
     gate: GateSpec = field(default=GateSpec(), metadata=_doc("limits of the verdict"))
     latency: LatencySpec = field(default=LatencySpec(), metadata=_doc("host latency"))
-    origin: Path | None = field(default=None, compare=False, metadata=_doc("file it was read from"))
+    origin: Path | None = field(
+        default=None, compare=False, metadata=_doc("file it was read from", internal=True)
+    )
