@@ -1,0 +1,28 @@
+"""The data folders that ship with edgekit, found alike in a wheel and in a source checkout."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from edgekit.errors import MissingError
+
+
+def shipped(folder: Literal["recipes", "calibration"]) -> Path:
+    """The folder of shipped YAML files.
+
+    Installed, it is the package ``edgekit._<folder>``; in a checkout or an editable install it
+    lies beside ``edgekit/``.
+
+    Raises:
+        MissingError: this installation has neither.
+    """
+    package = Path(str(files("edgekit")))
+    for candidate in (package / f"_{folder}", package.parent / folder):
+        if candidate.is_dir():
+            return candidate
+    raise MissingError(
+        f"this installation of edgekit has no '{folder}' folder",
+        hint="Reinstall it: python -m pip install --force-reinstall edgekit",
+    )
