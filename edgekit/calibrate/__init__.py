@@ -1,8 +1,27 @@
-"""From statistics of activations to quantization ranges. Free of any framework."""
+"""From statistics of activations to quantization ranges. Free of any framework.
+
+A new estimator is a module with one function from ``TensorStatistics`` to ``Range``, and a row
+in ``ESTIMATORS``.
+"""
 
 from __future__ import annotations
 
-ESTIMATORS: tuple[str, ...] = ("minmax",)
-"""Names a recipe may use for ``quantize.estimator``."""
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["ESTIMATORS"]
+if TYPE_CHECKING:
+    from edgekit.calibrate.statistics import Range, Statistics
+
+ESTIMATORS: dict[str, str] = {
+    "minmax": "exact smallest and largest value over all samples",
+}
+"""Names a recipe may use for ``quantize.estimator``, with a line each; the module is the name."""
+
+
+def estimate(statistics: Statistics, estimator: str) -> dict[str, Range]:
+    """The range of every tensor by the estimator called ``estimator``."""
+    function = getattr(import_module(f"edgekit.calibrate.{estimator}"), estimator)
+    return {name: function(tensor) for name, tensor in statistics.items()}
+
+
+__all__ = ["ESTIMATORS", "estimate"]

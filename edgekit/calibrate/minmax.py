@@ -1,0 +1,9 @@
+"""Exact extremes over all samples: nothing that was seen is ever clipped."""
+
+from __future__ import annotations
+
+from edgekit.calibrate.statistics import Range, TensorStatistics
+
+
+def minmax(statistics: TensorStatistics) -> Range:
+    return Range(min=float(statistics.min.min()), max=float(statistics.max.max()))

@@ -1,0 +1,40 @@
+"""A source model: located first, loaded only when something needs the framework's own object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from edgekit.recipe.schema import InputSpec
+from edgekit.runtimes.session import Session
+from edgekit.types import ModelKind
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """One model in one framework.
+
+    ``fingerprint`` covers everything its answers depend on: weights, code, arguments and the
+    framework's version. It is known without importing the framework, which is what lets a cached
+    run skip it altogether.
+    """
+
+    kind: ModelKind
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[str, ...]
+    fingerprint: str
+    files: Mapping[str, Path]
+    loader: Callable[[], Any] = field(repr=False, compare=False)
+    opener: Callable[[SourceModel, int], Session] = field(repr=False, compare=False)
+
+    @cached_property
+    def value(self) -> Any:
+        """The framework's object: an ``nn.Module``, an ``ExportedProgram``, a path to a file."""
+        return self.loader()
+
+    def open_session(self, threads: int) -> Session:
+        """The model in its own framework, behind the seam everything else uses."""
+        return self.opener(self, threads)

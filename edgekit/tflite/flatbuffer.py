@@ -1,0 +1,112 @@
+"""Bytes to the schema's mutable object tree and back.
+
+The schema is the one that ai-edge-litert ships (tensorflow/lite/schema/schema.fbs). Editors in
+this room take and return ``bytes``; the object tree stays inside them.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import cache
+from typing import Any
+
+from edgekit.errors import MissingError, SourceError
+
+FILE_IDENTIFIER = b"TFL3"
+_INITIAL_BUILDER_BYTES = 1 << 20
+
+
+@cache
+def schema() -> Any:
+    """The generated schema module.
+
+    Raises:
+        MissingError: ai-edge-litert is not installed.
+    """
+    try:
+        from ai_edge_litert import schema_py_generated
+    except ImportError as error:
+        raise MissingError(
+            "reading a .tflite file needs the package ai-edge-litert",
+            hint="pip install 'edgekit[torch]'",
+        ) from error
+    return schema_py_generated
+
+
+@cache
+def enum_names(enum: str) -> dict[int, str]:
+    """Number to name of one schema enum, e.g. ``enum_names("BuiltinOperator")[3] == "CONV_2D"``."""
+    values = vars(getattr(schema(), enum))
+    return {number: name for name, number in values.items() if isinstance(number, int)}
+
+
+def unpack(data: bytes, name: str = "model") -> Any:
+    """Parse ``data`` into a ``ModelT``. ``name`` is what messages call it.
+
+    Raises:
+        SourceError: not a TFLite file, or one cut short or damaged.
+    """
+    if data[4:8] != FILE_IDENTIFIER:
+        raise SourceError(
+            f"{name} is not a .tflite file (its bytes 4 to 8 are {data[4:8]!r}, not {FILE_IDENTIFIER!r})",
+            hint="Give the file that the converter wrote, not an archive or a checkpoint.",
+        )
+    try:
+        model = schema().ModelT.InitFromPackedBuf(data, 0)
+        if not model.subgraphs or model.operatorCodes is None:
+            raise ValueError("it holds no graph")
+    except (struct.error, IndexError, ValueError, TypeError, AttributeError, MemoryError) as error:
+        raise SourceError(
+            f"{name} is damaged: {error}", hint="Copy or convert the file again."
+        ) from error
+    return model
+
+
+def pack(model: Any) -> bytes:
+    """Serialise a ``ModelT``; the same tree gives the same bytes."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(_INITIAL_BUILDER_BYTES)
+    builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def add_operator_code(model: Any, builtin: int, version: int = 1) -> int:
+    """Index of the operator code for ``builtin``, appended where the model lacks it."""
+    for index, code in enumerate(model.operatorCodes):
+        if code.builtinCode == builtin and code.version >= version:
+            return index
+    code = schema().OperatorCodeT()
+    code.builtinCode = builtin
+    # Readers older than the 32-bit field look here; 127 stands for "see builtinCode".
+    code.deprecatedBuiltinCode = min(builtin, 127)
+    code.version = version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def add_tensor(
+    model: Any, graph: Any, name: str, shape: tuple[int, ...], type_: int, data: Any = None
+) -> int:
+    """Append a tensor (a constant where ``data``, a NumPy array, is given); returns its index."""
+    import numpy as np
+
+    tensor = schema().TensorT()
+    tensor.name = name.encode()
+    tensor.shape = np.array(shape, dtype=np.int32)
+    tensor.type = type_
+    tensor.buffer = 0
+    if data is not None:
+        buffer = schema().BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), dtype=np.uint8)
+        model.buffers.append(buffer)
+        tensor.buffer = len(model.buffers) - 1
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def text(name: bytes | str | None) -> str:
+    """A schema string as ``str``."""
+    if name is None:
+        return ""
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name

@@ -1,0 +1,196 @@
+"""A read-only view of a TFLite graph: tensors, operators, what each one computes with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import SourceError
+from edgekit.tflite import flatbuffer
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor. ``scales`` has one entry, or one a channel along ``axis``; empty when float."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    constant: bool
+    size_bytes: int
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    axis: int = 0
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator, by its schema name (``CONV_2D``), or a custom operator's own name."""
+
+    index: int
+    name: str
+    version: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    macs: int
+    activation: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The main subgraph of a model file."""
+
+    tensors: tuple[Tensor, ...]
+    ops: tuple[Op, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    signature: str | None
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+
+    @cached_property
+    def producer(self) -> dict[int, Op]:
+        """The operator that writes each tensor."""
+        return {tensor: op for op in self.ops for tensor in op.outputs}
+
+    @cached_property
+    def readers(self) -> dict[int, tuple[Op, ...]]:
+        """The operators that read each tensor."""
+        found: dict[int, list[Op]] = {}
+        for op in self.ops:
+            for tensor in op.inputs:
+                found.setdefault(tensor, []).append(op)
+        return {tensor: tuple(ops) for tensor, ops in found.items()}
+
+    def activations(self, op: Op) -> tuple[Tensor, ...]:
+        """The tensors ``op`` reads or writes that are not constants."""
+        ends = [self.tensors[i] for i in (*op.inputs, *op.outputs) if i >= 0]
+        return tuple(tensor for tensor in ends if not tensor.constant)
+
+    def layer(self, op: Op) -> str:
+        """What a person calls this operator: the name of its first output."""
+        return self.tensors[op.outputs[0]].name if op.outputs else f"operator {op.index}"
+
+
+def read_graph(file: Path) -> Graph:
+    """Parse a ``.tflite`` file.
+
+    Raises:
+        SourceError: missing, unreadable, not a TFLite file, or damaged.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read {file}: {error.strerror}") from error
+    return parse_graph(data, str(file))
+
+
+def parse_graph(data: bytes, name: str = "model") -> Graph:
+    """As ``read_graph``, from bytes."""
+    model = flatbuffer.unpack(data, name)
+    try:
+        return _graph(model, len(data))
+    except (IndexError, KeyError, TypeError, AttributeError) as error:
+        raise SourceError(
+            f"{name} is damaged: {error}", hint="Copy or convert the file again."
+        ) from error
+
+
+def _graph(model: Any, file_bytes: int) -> Graph:
+    subgraph = model.subgraphs[0]
+    types = flatbuffer.enum_names("TensorType")
+    tensors = tuple(
+        _tensor(index, tensor, model, types, file_bytes)
+        for index, tensor in enumerate(subgraph.tensors)
+    )
+    ops = tuple(_op(i, op, model, tensors) for i, op in enumerate(subgraph.operators))
+    inputs, outputs = _ints(subgraph.inputs), _ints(subgraph.outputs)
+    signature = model.signatureDefs[0] if model.signatureDefs else None
+    named: dict[int, str] = {i: tensors[i].name for i in (*inputs, *outputs)}
+    input_names = tuple(named[i] for i in inputs)
+    output_names = tuple(named[i] for i in outputs)
+    if signature is not None:
+        by_input = {e.tensorIndex: flatbuffer.text(e.name) for e in signature.inputs or ()}
+        by_output = {e.tensorIndex: flatbuffer.text(e.name) for e in signature.outputs or ()}
+        input_names = tuple(by_input.get(i, named[i]) for i in inputs)
+        output_names = tuple(by_output.get(i, named[i]) for i in outputs)
+    return Graph(
+        tensors=tensors,
+        ops=ops,
+        inputs=inputs,
+        outputs=outputs,
+        signature=flatbuffer.text(signature.signatureKey) if signature is not None else None,
+        input_names=input_names,
+        output_names=output_names,
+    )
+
+
+def _ints(values: Any) -> tuple[int, ...]:
+    return () if values is None else tuple(int(value) for value in values)
+
+
+def _tensor(
+    index: int, tensor: Any, model: Any, types: dict[int, str], file_bytes: int
+) -> Tensor:
+    buffer = model.buffers[tensor.buffer]
+    size = 0 if buffer.data is None else len(buffer.data)
+    quantization = tensor.quantization
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    axis = 0
+    if quantization is not None and quantization.scale is not None:
+        scales = tuple(float(scale) for scale in quantization.scale)
+        zero_points = _ints(quantization.zeroPoint)
+        axis = int(quantization.quantizedDimension)
+    return Tensor(
+        index=index,
+        name=flatbuffer.text(tensor.name),
+        shape=_ints(tensor.shape),
+        dtype=types[tensor.type].lower(),
+        constant=size > 0 or (buffer.size or 0) > 0,
+        size_bytes=size or int(buffer.size or 0),
+        scales=scales,
+        zero_points=zero_points,
+        axis=axis,
+    )
+
+
+def _op(index: int, op: Any, model: Any, tensors: tuple[Tensor, ...]) -> Op:
+    code = model.operatorCodes[op.opcodeIndex]
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    name = flatbuffer.enum_names("BuiltinOperator")[builtin]
+    if name == "CUSTOM":
+        name = flatbuffer.text(code.customCode)
+    fused = getattr(op.builtinOptions, "fusedActivationFunction", 0)
+    inputs, outputs = _ints(op.inputs), _ints(op.outputs)
+    return Op(
+        index=index,
+        name=name,
+        version=int(code.version),
+        inputs=inputs,
+        outputs=outputs,
+        macs=_macs(name, [tensors[i] for i in inputs if i >= 0], [tensors[i] for i in outputs]),
+        activation=flatbuffer.enum_names("ActivationFunctionType")[fused],
+    )
+
+
+def _macs(name: str, inputs: list[Tensor], outputs: list[Tensor]) -> int:
+    """Multiply-accumulates of one invocation; 0 for operators that have none to speak of."""
+    if not outputs or len(inputs) < 2:
+        return 0
+    out, weights = prod(outputs[0].shape), inputs[1].shape
+    if name == "CONV_2D":  # weights: [out, h, w, in]
+        return out * prod(weights[1:])
+    if name == "DEPTHWISE_CONV_2D":  # weights: [1, h, w, out]
+        return out * prod(weights[1:3])
+    if name == "FULLY_CONNECTED":  # weights: [out, in]
+        return out * weights[-1]
+    if name == "TRANSPOSE_CONV" and len(inputs) > 2:  # inputs: shape, weights, activations
+        return prod(inputs[2].shape) * prod(weights[:3])
+    if name == "BATCH_MATMUL":
+        return out * inputs[0].shape[-1]
+    return 0

@@ -1,0 +1,131 @@
+"""Exact rewrites of operators the quantizer would leave in float.
+
+    LEAKY_RELU(x; a)  ->  MAXIMUM(x, a * x)                       for 0 <= a <= 1
+                      ->  RELU(x) + (-a) * RELU(-1 * x)           otherwise
+    PRELU(x; a)       ->  RELU(x) + (-a) * RELU(-1 * x)
+
+Both sides round identically in float32: multiplying by -1 and by zero is exact, and one of the
+two summands is always zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgekit.tflite import flatbuffer
+
+
+def rewrite_for_int8(data: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Replace what can be replaced; returns the bytes and a line per rewritten operator.
+
+    The bytes are returned unchanged when there is nothing to do.
+    """
+    model = flatbuffer.unpack(data)
+    graph = model.subgraphs[0]
+    rewrites = _rewrites()
+    operators: list[Any] = []
+    done: list[str] = []
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+        output = graph.tensors[operator.outputs[0]] if len(operator.outputs) else None
+        rewrite = rewrites.get(builtin)
+        float32 = flatbuffer.schema().TensorType.FLOAT32
+        if rewrite is None or output is None or output.type != float32:
+            operators.append(operator)
+            continue
+        replacement = rewrite(_Editor(model, graph), operator)
+        if replacement is None:
+            operators.append(operator)
+            continue
+        operators += replacement
+        name = flatbuffer.enum_names("BuiltinOperator")[builtin]
+        done.append(f"{name} at {flatbuffer.text(output.name)}")
+    if not done:
+        return data, ()
+    graph.operators = operators
+    return flatbuffer.pack(model), tuple(done)
+
+
+def _rewrites() -> dict[int, Callable[[_Editor, Any], list[Any] | None]]:
+    builtin = flatbuffer.schema().BuiltinOperator
+    return {builtin.LEAKY_RELU: _leaky_relu, builtin.PRELU: _prelu}
+
+
+class _Editor:
+    """Makes operators and tensors inside one graph."""
+
+    def __init__(self, model: Any, graph: Any) -> None:
+        self.model = model
+        self.graph = graph
+        self.schema = flatbuffer.schema()
+
+    def like(self, index: int, suffix: str) -> int:
+        tensor = self.graph.tensors[index]
+        shape = tuple(int(n) for n in tensor.shape)
+        name = f"{flatbuffer.text(tensor.name)}/{suffix}"
+        return flatbuffer.add_tensor(self.model, self.graph, name, shape, tensor.type)
+
+    def constant(self, index: int, suffix: str, value: Any) -> int:
+        name = f"{flatbuffer.text(self.graph.tensors[index].name)}/{suffix}"
+        array = np.asarray(value, dtype=np.float32)
+        float32 = self.schema.TensorType.FLOAT32
+        return flatbuffer.add_tensor(self.model, self.graph, name, array.shape, float32, array)
+
+    def value(self, index: int) -> Any | None:
+        """The float32 array of a constant tensor, or ``None``."""
+        tensor = self.graph.tensors[index]
+        data = self.model.buffers[tensor.buffer].data
+        if data is None or len(data) == 0:
+            return None
+        return np.frombuffer(bytes(data), dtype=np.float32).reshape(tensor.shape)
+
+    def op(self, builtin: int, inputs: list[int], output: int, options: str | None) -> Any:
+        operator = self.schema.OperatorT()
+        operator.opcodeIndex = flatbuffer.add_operator_code(self.model, builtin)
+        operator.inputs = inputs
+        operator.outputs = [output]
+        if options is not None:
+            operator.builtinOptionsType = getattr(self.schema.BuiltinOptions, options)
+            operator.builtinOptions = getattr(self.schema, f"{options}T")()
+        return operator
+
+
+def _leaky_relu(edit: _Editor, operator: Any) -> list[Any] | None:
+    builtin = edit.schema.BuiltinOperator
+    source, output = int(operator.inputs[0]), int(operator.outputs[0])
+    alpha = np.float32(operator.builtinOptions.alpha)
+    if not 0.0 <= alpha <= 1.0:
+        return _two_sided(edit, source, output, np.array([alpha]))
+    scaled = edit.like(output, "scaled")
+    slope = edit.constant(output, "slope", [alpha])
+    return [
+        edit.op(builtin.MUL, [source, slope], scaled, "MulOptions"),
+        edit.op(builtin.MAXIMUM, [source, scaled], output, "MaximumMinimumOptions"),
+    ]
+
+
+def _prelu(edit: _Editor, operator: Any) -> list[Any] | None:
+    source, slope = (int(index) for index in operator.inputs)
+    alpha = edit.value(slope)
+    if alpha is None:  # a slope computed at run time
+        return None
+    return _two_sided(edit, source, int(operator.outputs[0]), alpha)
+
+
+def _two_sided(edit: _Editor, source: int, output: int, alpha: Any) -> list[Any]:
+    builtin = edit.schema.BuiltinOperator
+    positive, mirrored = edit.like(output, "positive"), edit.like(output, "mirrored")
+    negative, scaled = edit.like(output, "negative"), edit.like(output, "scaled")
+    minus_one = edit.constant(output, "minus_one", [-1.0])
+    slope = edit.constant(output, "slope", -alpha)
+    return [
+        edit.op(builtin.RELU, [source], positive, None),
+        edit.op(builtin.MUL, [source, minus_one], mirrored, "MulOptions"),
+        edit.op(builtin.RELU, [mirrored], negative, None),
+        edit.op(builtin.MUL, [negative, slope], scaled, "MulOptions"),
+        edit.op(builtin.ADD, [positive, scaled], output, "AddOptions"),
+    ]

@@ -1,0 +1,1 @@
+"""Architectures whose public weights can be installed but whose code can not."""
