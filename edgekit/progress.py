@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ class Task(Protocol):
 class Progress(Protocol):
     """Receives tasks and notes. ``total`` is ``None`` where the length is unknown."""
 
-    def task(self, description: str, total: int | None = None) -> _TaskContext:
+    def task(self, description: str, total: int | None = None) -> AbstractContextManager[Task]:
         """Open a task; closing the context ends it."""
 
     def note(self, message: str) -> None:
@@ -27,11 +27,6 @@ class Progress(Protocol):
 
     def warn(self, message: str) -> None:
         """A named warning; also recorded in the report by whoever raises it."""
-
-
-class _TaskContext(Protocol):
-    def __enter__(self) -> Task: ...
-    def __exit__(self, *exc: object) -> object: ...
 
 
 class _SilentTask:
