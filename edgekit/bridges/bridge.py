@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edgekit.errors import MissingError
-from edgekit.sources.source import SourceModel
 from edgekit.types import ModelKind
+
+if TYPE_CHECKING:
+    from edgekit.sources.source import SourceModel
 
 
 class Bridge(Protocol):

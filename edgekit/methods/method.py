@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from edgekit.cache import Cache
-from edgekit.data import Dataset
 from edgekit.errors import MissingError
-from edgekit.progress import Progress
-from edgekit.recipe.schema import QuantizeSpec
-from edgekit.sources.source import SourceModel
 from edgekit.types import Artefact, ArtefactFormat, ModelKind
+
+if TYPE_CHECKING:
+    from edgekit.cache import Cache
+    from edgekit.data import Dataset
+    from edgekit.progress import Progress
+    from edgekit.recipe.schema import QuantizeSpec
+    from edgekit.sources.source import SourceModel
 
 
 @dataclass(frozen=True)

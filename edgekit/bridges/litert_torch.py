@@ -1,0 +1,145 @@
+"""PyTorch to a float32 channels-last ``.tflite`` by litert-torch."""
+
+from __future__ import annotations
+
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from edgekit.bridges.bridge import Bridge
+from edgekit.capture import captured_output
+from edgekit.errors import ConversionError
+from edgekit.recipe.schema import InputSpec
+from edgekit.sources.source import SourceModel
+from edgekit.sources.tflite import float_tflite
+from edgekit.tflite.names import readable_names
+from edgekit.types import ModelKind
+
+# Raise when what this module writes changes for the same input: cached graphs are then remade.
+_REVISION = 1
+
+
+class LitertTorch:
+    """Wraps the model in a channels-last permute, converts it, and gives tensors readable names."""
+
+    def version(self) -> str:
+        return f"litert-torch {version('litert-torch')}, torch {version('torch')}, {_REVISION}"
+
+    def convert(self, source: SourceModel, folder: Path) -> Path:
+        import torch
+
+        module = _channels_last(_module(source), source.inputs)
+        examples = tuple(_example(torch, spec) for spec in source.inputs)
+        file = folder / "model.float.tflite"
+        with captured_output() as log, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                import litert_torch
+
+                litert_torch.convert(module, examples).export(str(file))
+            except Exception as error:  # many types, from torch.export down to MLIR
+                raise ConversionError(
+                    f"litert-torch could not convert the model: {_cause(error)}",
+                    hint=f"Its own last words:\n{log.tail()}" if log.tail() else None,
+                ) from error
+        names = tuple(spec.name for spec in source.inputs)
+        try:
+            file.write_bytes(readable_names(file.read_bytes(), names, source.outputs))
+        except ValueError as error:
+            raise ConversionError(
+                f"the converted model has other inputs or outputs than the recipe: {error}",
+                hint="Correct model.inputs or model.outputs in the recipe.",
+            ) from error
+        return file
+
+    def open(self, file: Path, source: SourceModel) -> SourceModel:
+        return float_tflite(file, tuple(map(channels_last, source.inputs)), source.outputs)
+
+
+def make() -> Bridge:
+    return LitertTorch()
+
+
+def channels_last(spec: InputSpec) -> InputSpec:
+    """The same input as the ``.tflite`` has it."""
+    if spec.layout != "NCHW":
+        return spec
+    n, c, h, w = spec.shape
+    return InputSpec(name=spec.name, shape=(n, h, w, c), dtype=spec.dtype, layout="NHWC")
+
+
+def _module(source: SourceModel) -> Any:
+    if source.kind is ModelKind.EXPORTED_PROGRAM:
+        return source.value.module()
+    if source.kind is ModelKind.TORCHSCRIPT:
+        return _from_torchscript(source)
+    return source.value
+
+
+def _from_torchscript(source: SourceModel) -> Any:
+    # torch.export refuses a ScriptModule; this converter is what torch itself offers for them.
+    import torch
+    from torch._export.converter import TS2EPConverter
+
+    examples = tuple(
+        torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in source.inputs
+    )
+    with captured_output() as log, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return TS2EPConverter(source.value, examples).convert().module()
+        except Exception as error:
+            raise ConversionError(
+                f"the TorchScript file cannot be exported: {_cause(error)}",
+                hint="Export the original model with torch.export and give its .pt2 instead."
+                + (f"\n{log.tail()}" if log.tail() else ""),
+            ) from error
+
+
+def _channels_last(module: Any, inputs: tuple[InputSpec, ...]) -> Any:
+    import torch
+
+    first = tuple(spec.layout == "NCHW" for spec in inputs)
+
+    class ChannelsLast(torch.nn.Module):
+        """Takes NHWC where the model takes NCHW. An exported module has no train(): not called."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = module
+
+        def forward(self, *tensors: Any) -> Any:
+            permuted = (
+                tensor.permute(0, 3, 1, 2) if permute else tensor
+                for tensor, permute in zip(tensors, first, strict=True)
+            )
+            outputs = self.model(*permuted)
+            if isinstance(outputs, dict):
+                outputs = tuple(outputs.values())
+            if isinstance(outputs, (tuple, list)):
+                return tuple(_images_last(output, any(first)) for output in outputs)
+            return _images_last(outputs, any(first))
+
+    wrapper = ChannelsLast()
+    wrapper.training = False
+    return wrapper
+
+
+def _images_last(output: Any, channels_first: bool) -> Any:
+    return output.permute(0, 2, 3, 1) if channels_first and output.dim() == 4 else output
+
+
+def _example(torch: Any, spec: InputSpec) -> Any:
+    last = channels_last(spec)
+    dtype = getattr(torch, last.dtype)
+    # Seeded: the values do not reach the graph, but nothing here should depend on chance.
+    generator = torch.Generator().manual_seed(0)
+    if dtype.is_floating_point:
+        return torch.rand(last.shape, generator=generator, dtype=dtype)
+    return torch.zeros(last.shape, dtype=dtype)
+
+
+def _cause(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
