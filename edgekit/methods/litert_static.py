@@ -1,0 +1,165 @@
+"""Full-integer ``.tflite`` from the float graph, by ai-edge-quantizer with our own ranges.
+
+The engine is sound; its calibrator is what costs accuracy. So calibration is ours (one pass, exact
+extremes), handed over in the form the engine's own calibrator would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.cache import content_key
+from edgekit.calibrate import estimate
+from edgekit.calibrate.collect import collect_extremes
+from edgekit.calibrate.statistics import (
+    Range,
+    TensorStatistics,
+    check_finite,
+    load_statistics,
+    save_statistics,
+)
+from edgekit.capture import captured_output
+from edgekit.errors import ConversionError
+from edgekit.methods.method import Method, Quantized, QuantizeJob
+from edgekit.recipe.schema import QuantizeSpec
+from edgekit.runtimes import open_session
+from edgekit.tflite.reductions import with_extremes
+from edgekit.tflite.rewrite import rewrite_for_int8
+from edgekit.types import Artefact, ArtefactFormat
+
+_STATISTICS_FILE = "statistics.npz"
+# Raise when the statistics of the same graph and samples change.
+_REVISION = 1
+
+
+class LitertStatic:
+    """Rewrite, calibrate, estimate ranges, quantize."""
+
+    def quantize(self, job: QuantizeJob) -> Quantized:
+        float_file: Path = job.model.value
+        data, rewritten = rewrite_for_int8(float_file.read_bytes())
+        for line in rewritten:
+            job.progress.note(f"rewrote {line} exactly, so that it can run in INT8")
+        statistics, cached = _statistics(job, data)
+        check_finite(statistics)
+        ranges = estimate(statistics, job.options.estimator)
+        with job.progress.task("Quantizing"):
+            quantized = _run_engine(data, ranges, job.options)
+        file = job.folder / "model.tflite"
+        file.write_bytes(quantized)
+        artefact = Artefact(
+            path=file,
+            format=ArtefactFormat.TFLITE,
+            method="litert_static",
+            runtime="litert",
+            notes={
+                "engine": f"ai-edge-quantizer {version('ai-edge-quantizer')}",
+                "rewritten": list(rewritten),
+            },
+        )
+        return Quantized(artefact=artefact, calibration_cached=cached)
+
+
+def make() -> Method:
+    return LitertStatic()
+
+
+def _statistics(job: QuantizeJob, data: bytes) -> tuple[dict[str, TensorStatistics], bool]:
+    """The extremes of every activation of the graph in ``data``, from the cache where it can."""
+    key = content_key(
+        {
+            "model": job.model.fingerprint,
+            "dataset": job.calibration.fingerprint,
+            "runtime": version("ai-edge-litert"),
+            "revision": _REVISION,
+        }
+    )
+
+    def collect(folder: Path) -> None:
+        graph = with_extremes(data)
+        instrumented = folder / "instrumented.tflite"
+        instrumented.write_bytes(graph.data)
+        with (
+            open_session(instrumented, threads=job.threads) as session,
+            job.progress.task("Calibrating", len(job.calibration)) as task,
+        ):
+            collected = collect_extremes(session, graph, job.calibration, task)
+        instrumented.unlink()
+        save_statistics(collected, folder / _STATISTICS_FILE)
+
+    entry = job.cache.get_or_make("statistics", key, collect)
+    return load_statistics(entry.path / _STATISTICS_FILE), entry.cached
+
+
+def _run_engine(data: bytes, ranges: Mapping[str, Range], options: QuantizeSpec) -> bytes:
+    with captured_output() as log:
+        from ai_edge_quantizer import quantizer
+
+        try:
+            engine = quantizer.Quantizer(bytearray(data))
+            _configure(engine, options)
+            result = engine.quantize(
+                {
+                    name: {
+                        "min": np.array([limits.min], dtype=np.float32),
+                        "max": np.array([limits.max], dtype=np.float32),
+                    }
+                    for name, limits in ranges.items()
+                },
+                enable_progress_bar=False,
+                enable_progress_report=False,
+            )
+        except Exception as error:  # ValueError, RuntimeError, KeyError from the engine's depths
+            raise ConversionError(
+                f"ai-edge-quantizer refused the graph: {error}",
+                hint=log.tail() or "Convert the float model with another bridge, and report it.",
+            ) from error
+    return bytes(result.quantized_model)
+
+
+def _configure(engine: Any, options: QuantizeSpec) -> None:
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+    granularity = qtyping.QuantGranularity
+    engine.add_static_config(
+        ".*",
+        qtyping.TFLOperationName.ALL_SUPPORTED,
+        activation_num_bits=8,
+        weight_num_bits=8,
+        weight_granularity=(
+            granularity.CHANNELWISE if options.per_channel else granularity.TENSORWISE
+        ),
+    )
+    ends = {
+        qtyping.TFLOperationName.INPUT: options.input_dtype,
+        qtyping.TFLOperationName.OUTPUT: options.output_dtype,
+    }
+    for operation, dtype in ends.items():
+        if dtype == "float32":
+            engine.update_quantization_recipe(
+                ".*", operation, algorithm_key=AlgorithmName.NO_QUANTIZE
+            )
+        elif dtype == "uint8":
+            engine.update_quantization_recipe(".*", operation, _uint8_end(qtyping))
+
+
+def _uint8_end(qtyping: Any) -> Any:
+    def tensor(dtype: Any, symmetric: bool) -> Any:
+        return qtyping.TensorQuantizationConfig(
+            num_bits=8,
+            symmetric=symmetric,
+            granularity=qtyping.QuantGranularity.TENSORWISE,
+            dtype=dtype,
+        )
+
+    return qtyping.OpQuantizationConfig(
+        activation_tensor_config=tensor(qtyping.TensorDataType.UINT, False),
+        weight_tensor_config=tensor(qtyping.TensorDataType.INT, True),
+        compute_precision=qtyping.ComputePrecision.INTEGER,
+    )
