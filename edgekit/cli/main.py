@@ -30,14 +30,14 @@ VERBS = {
     ),
     "doctor": (
         "edgekit.cli.doctor:doctor",
-        "Show what is installed, what is missing for what, and how to get it.",
+        "Show what is installed, and how to get what is missing.",
     ),
 }
 """Verb -> where its click command is, and its line in the help. In order of first use."""
 
-EPILOG = (
-    "Exit codes: 0 passed, 1 failed, 2 usage, 3 inconclusive, 4 something missing, 130 stopped."
-)
+EPILOG = """\b
+Exit codes: 0 passed, 1 a check failed, 2 wrong usage, 3 inconclusive,
+4 something needed is missing, 70 a mistake of edgekit's, 130 stopped."""
 
 
 class LazyGroup(click.Group):
