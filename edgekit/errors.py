@@ -82,6 +82,9 @@ class RecipeError(UsageError):
         super().__init__(message, hint=hint, where=where)
         self.problems = problems
 
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"  {problem}" for problem in self.problems)])
+
 
 class SourceError(UsageError):
     """A model that cannot be loaded as the recipe describes it."""
