@@ -13,6 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
+enabled = True
+"""Cleared by a runtime's worker process, whose output its parent keeps already: text on its way to
+a file of the worker's own would be lost when the runtime aborts."""
+
 
 class CapturedOutput:
     """What was printed while capturing."""
@@ -39,6 +43,9 @@ def captured_output() -> Iterator[CapturedOutput]:
     Whole-process: not for use while another thread must print.
     """
     with tempfile.TemporaryFile() as sink:
+        if not enabled:
+            yield CapturedOutput(sink)
+            return
         for stream in (sys.stdout, sys.stderr):
             with suppress(AttributeError, ValueError, OSError):
                 stream.flush()

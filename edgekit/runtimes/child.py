@@ -17,7 +17,7 @@ from typing import Any
 
 from edgekit import errors
 from edgekit.errors import SessionError, UsageError
-from edgekit.runtimes.native_log import condensed_cause
+from edgekit.runtimes.cause import condensed_cause
 from edgekit.runtimes.session import SessionInfo
 from edgekit.runtimes.wire import PREFIX, Message, decode, encode
 from edgekit.types import Array, Feeds, QuantParams, TensorInfo
@@ -53,7 +53,8 @@ class ChildSession:
         self._ended: str | None = None
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the session
         self._process = _start_worker(self._stderr.fileno())
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._requests = self._process.stdin.fileno()
         self._answers = self._process.stdout.fileno()
         _widen(self._requests)

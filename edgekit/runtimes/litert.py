@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import metadata
 from pathlib import Path
 from time import perf_counter_ns
@@ -10,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.capture import captured_output
 from edgekit.errors import MissingError, SessionError, UsageError
+from edgekit.runtimes.cause import condensed_cause
 from edgekit.runtimes.feeds import check_feeds
-from edgekit.runtimes.native_log import captured_stderr, condensed_cause
 from edgekit.runtimes.session import SessionInfo
 from edgekit.types import Array, Feeds, QuantParams, TensorInfo
 
@@ -47,11 +49,11 @@ class LiteRTSession:
         if isinstance(model, Path) and not model.is_file():
             raise UsageError(f"no such model file: {model}")
         self._name = model.name if isinstance(model, Path) else "the model"
-        self._interpreter, log_text = _create(model, threads, self._name)
+        self._interpreter = _create(model, threads, self._name)
         try:
             self._bind(signature)
         except (RuntimeError, ValueError) as error:
-            raise self._failure("cannot be loaded", error, log_text) from error
+            raise self._failure("cannot be loaded", error) from error
         batches = [0 in self._free_axes[info.name] for info in self._inputs]
         leading = [info.shape[0] for info in self._inputs if info.shape]
         self._info = SessionInfo(
@@ -119,7 +121,10 @@ class LiteRTSession:
         if signature is not None and signature not in names:
             known = ", ".join(f"'{name}'" for name in names) or "none at all"
             raise UsageError(f"{self._name} has no signature '{signature}'; it has {known}")
-        main_inputs, main_outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        main_inputs, main_outputs = (
+            interpreter.get_input_details(),
+            interpreter.get_output_details(),
+        )
         if names:
             runner = interpreter.get_signature_runner(signature or names[0])
             self._subgraph = interpreter._interpreter.GetSubgraphIndexFromSignature(
@@ -138,16 +143,14 @@ class LiteRTSession:
         self._free_axes = {name: _free_axes(detail) for name, detail in inputs.items()}
         self._shapes = [info.shape for info in self._inputs]
         if self._subgraph != 0:
-            with captured_stderr():
+            with captured_output():
                 interpreter._interpreter.AllocateTensors(self._subgraph)
 
     def _set(self, feeds: Feeds) -> Any:
         """Check and set the inputs, resizing free axes; returns the native interpreter."""
         if self._interpreter is None:
             raise UsageError(f"the session of {self._name} is closed")
-        arrays = check_feeds(
-            feeds, self._inputs, model=self._name, free_axes=self._free_axes
-        )
+        arrays = check_feeds(feeds, self._inputs, model=self._name, free_axes=self._free_axes)
         # The native object, because Interpreter's own set_tensor, invoke and get_tensor reach the
         # first subgraph only, and SignatureRunner allocates anew at every call. No view into its
         # memory is ever taken, which is what Interpreter's own guard is about.
@@ -155,7 +158,7 @@ class LiteRTSession:
         shapes = [array.shape for array in arrays.values()]
         try:
             if shapes != self._shapes:
-                with captured_stderr():
+                with captured_output():
                     for index, shape in zip(self._input_indices, shapes, strict=True):
                         native.ResizeInputTensor(
                             index, np.array(shape, np.int32), False, self._subgraph
@@ -168,14 +171,14 @@ class LiteRTSession:
             raise self._failure("refused its inputs", error) from error
         return native
 
-    def _failure(self, what: str, error: Exception, log_text: str = "") -> SessionError:
-        return SessionError(f"{self._name} {what}: {condensed_cause(str(error), log_text)}")
+    def _failure(self, what: str, error: Exception) -> SessionError:
+        return SessionError(f"{self._name} {what}: {condensed_cause(str(error))}")
 
 
-def _create(model: Path | bytes, threads: int, name: str) -> tuple[Any, str]:
-    """A LiteRT interpreter with its tensors allocated, and what it printed meanwhile."""
+def _create(model: Path | bytes, threads: int, name: str) -> Any:
+    """A LiteRT interpreter with its tensors allocated."""
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingError(
             "running a .tflite model needs ai-edge-litert, which is not installed",
@@ -185,19 +188,20 @@ def _create(model: Path | bytes, threads: int, name: str) -> tuple[Any, str]:
         raise SessionError(f"{name} cannot be loaded: it has no bytes")
     source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
     failure: Exception | None = None
-    with captured_stderr() as log:
+    with warnings.catch_warnings(), captured_output() as output:
+        warnings.simplefilter("ignore")
         try:
             interpreter = Interpreter(**source, num_threads=threads)
             interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             failure = error
+        said = output.text()
     if failure is not None:
-        cause = condensed_cause(str(failure), log.text)
         raise SessionError(
-            f"{name} cannot be loaded: {cause}",
+            f"{name} cannot be loaded: {condensed_cause(str(failure), said)}",
             hint="Is it a complete .tflite file whose operators this runtime knows?",
         ) from failure
-    return interpreter, log.text
+    return interpreter
 
 
 def _in_graph_order(details: dict[str, Any], graph: list[Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Predictions:
 def predict(
     session: Session, samples: Iterable[Sample], *, task: Task | None = None
 ) -> Predictions:
-    """Predict ``samples`` in batches the session takes; float feeds of integer inputs are quantized.
+    """Predict ``samples`` in batches the session takes, quantizing float feeds of integer inputs.
 
     A batch shorter than the model's fixed one is filled with its last sample and cut again.
     ``task`` advances by the number of samples done.
@@ -54,8 +54,7 @@ def predict(
     for batch in _batches(samples, info.max_batch):
         padded = batch + [batch[-1]] * (least - len(batch))
         feeds = {
-            name: _stored(padded, name, _input_named(info.inputs, name))
-            for name in padded[0].feeds
+            name: _stored(padded, name, _input_named(info.inputs, name)) for name in padded[0].feeds
         }
         for name, array in session.run(feeds).items():
             output = next(output for output in info.outputs if output.name == name)
@@ -92,9 +91,7 @@ def _stored(batch: list[Sample], name: str, info: TensorInfo | None) -> Array:
         return quantize(array, info.quant, info.dtype)
     except DataError as error:
         first = next(
-            sample.id
-            for sample, part in zip(batch, parts, strict=True)
-            if np.isnan(part).any()
+            sample.id for sample, part in zip(batch, parts, strict=True) if np.isnan(part).any()
         )
         raise DataError(f"sample {first}, input '{name}': {error.message}") from error
 

@@ -1,4 +1,4 @@
-"""Affine quantization of whole input and output tensors: ``real = scale * (stored - zero_point)``."""
+"""Affine quantization of whole tensors: ``real = scale * (stored - zero_point)``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def quantize(values: Array, params: QuantParams, dtype: str) -> Array:
 
 def dequantize(stored: Array, params: QuantParams) -> Array:
     """Stored integers to float32 real values, exactly as the runtime's DEQUANTIZE operator."""
-    # int32 beyond 2**24 is not exact in float32, so wide types take the detour.
-    wide = np.float32 if stored.dtype.itemsize <= 2 else np.float64
-    real = (stored.astype(wide) - wide(params.zero_point)) * wide(params.scale)
-    return real.astype(np.float32, copy=False)
+    # Up to 16 bits every step is exact in float32; wider integers are not.
+    exact = stored.astype("float32" if stored.dtype.itemsize <= 2 else "float64")
+    exact -= params.zero_point
+    exact *= params.scale
+    return exact.astype(np.float32, copy=False)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import SessionError, UsageError
+from edgekit.runtimes.cause import condensed_cause
 from edgekit.runtimes.feeds import check_feeds, describe
-from edgekit.runtimes.native_log import condensed_cause
 from edgekit.runtimes.session import SessionInfo
 from edgekit.types import Array, Feeds, TensorInfo
 

@@ -43,7 +43,7 @@ def encode(message: Message) -> list[memoryview]:
         solid = np.ascontiguousarray(array).reshape(array.shape)
         listed.append([name, solid.dtype.str, list(solid.shape)])
         if solid.size:
-            chunks.append(memoryview(solid.reshape(-1).view(np.uint8)))
+            chunks.append(solid.reshape(-1).view(np.uint8).data)
     header = {"kind": message.kind, "fields": dict(message.fields), "arrays": listed}
     text = json.dumps(header).encode()
     prefix = PREFIX.pack(len(text), sum(chunk.nbytes for chunk in chunks))

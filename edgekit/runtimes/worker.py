@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
-from edgekit import errors
-from edgekit.runtimes import native_log, open_session
+from edgekit import capture, errors
+from edgekit.runtimes import open_session
 from edgekit.runtimes.session import Session
 from edgekit.runtimes.wire import PREFIX, Message, decode, encode
 
@@ -27,7 +27,7 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)  # a runtime's printf must not end up among the messages
-    native_log.capture_enabled = False
+    capture.enabled = False
     threading.Thread(target=_exit_with_parent, args=(requests.fileno(),), daemon=True).start()
     session: Session | None = None
     while (request := _receive(requests)) is not None:

@@ -1,0 +1,137 @@
+"""Confidence intervals of the quantities edgekit reports. Pure functions; no framework.
+
+Sources: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
+JASA 22 (1927); T. Tango, "Equivalence test and confidence interval for the difference in
+proportions for the paired-sample design", Statistics in Medicine 17 (1998); B. Efron and
+R. Tibshirani, "An Introduction to the Bootstrap" (1993), percentile interval. Which of them: see
+R. G. Newcombe, Statistics in Medicine 17 (1998), who compares intervals for single and for paired
+proportions; the Wald intervals, which need none of this, collapse to a point when nothing differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+
+from edgekit.errors import UsageError
+from edgekit.types import Array
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Two-sided interval, ends included."""
+
+    low: float
+    high: float
+
+
+def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
+    """Wilson's score interval of a proportion, ``successes`` of ``n``.
+
+    Raises:
+        UsageError: ``n`` is below one or the counts do not fit.
+    """
+    if n < 1 or not 0 <= successes <= n:
+        raise UsageError(f"no proportion: {successes} of {n}")
+    z = _z(confidence)
+    rate = successes / n
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    # The ends are exactly 0 and 1 at the extremes; rounding must not say otherwise.
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return Interval(low, high)
+
+
+def paired_difference(
+    only_first: int, only_second: int, n: int, confidence: float = CONFIDENCE
+) -> Interval:
+    """Tango's score interval of ``p_first - p_second`` for ``n`` pairs of yes/no outcomes.
+
+    ``only_first`` pairs are a success in the first alone, ``only_second`` in the second alone;
+    pairs that agree count through ``n`` only. With ten or more pairs its coverage is close to
+    nominal even when few pairs differ.
+
+    Raises:
+        UsageError: ``n`` is below one or the counts do not fit.
+    """
+    b, c = only_first, only_second
+    if n < 1 or b < 0 or c < 0 or b + c > n:
+        raise UsageError(f"no paired proportions: {b} and {c} of {n}")
+    z = _z(confidence)
+    estimate = (b - c) / n
+    # The score falls from above +z to below -z over [-1, 1] and is zero at the estimate.
+    low = -1.0 if b == 0 and c == n else _solve(lambda d: _score(b, c, n, d) - z, -1.0, estimate)
+    high = 1.0 if b == n and c == 0 else _solve(lambda d: _score(b, c, n, d) + z, estimate, 1.0)
+    return Interval(low, high)
+
+
+def bootstrap_ratio_of_medians(
+    numerators: Array,
+    denominators: Array,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> Interval:
+    """Percentile bootstrap interval of ``median(numerators) / median(denominators)``.
+
+    Both are float64 [n], paired by position (measured in the same round), and resampled as pairs.
+
+    Raises:
+        UsageError: fewer than two pairs, unequal lengths, or a denominator that is not positive.
+    """
+    if numerators.shape != denominators.shape or numerators.ndim != 1 or len(numerators) < 2:
+        raise UsageError(
+            f"a bootstrap needs at least two pairs, not shapes "
+            f"{list(numerators.shape)} and {list(denominators.shape)}"
+        )
+    if not (denominators > 0).all():
+        raise UsageError("a ratio of medians needs positive denominators")
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, len(numerators), (resamples, len(numerators)))
+    ratios = np.median(numerators[drawn], axis=1) / np.median(denominators[drawn], axis=1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(ratios, (tail, 1 - tail))
+    return Interval(float(low), float(high))
+
+
+def _z(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence must lie between 0 and 1, not {confidence}")
+    return NormalDist().inv_cdf(1 - (1 - confidence) / 2)
+
+
+def _score(b: int, c: int, n: int, difference: float) -> float:
+    """Tango's statistic: standardised distance of the observed difference from ``difference``.
+
+    The variance is taken under the hypothesis, with the rate of ``c`` at its constrained maximum
+    likelihood: the larger root of ``2n q^2 + B q + C = 0``.
+    """
+    linear = -b - c + (2 * n - b + c) * difference
+    constant = -c * difference * (1 - difference)
+    root = sqrt(max(0.0, linear * linear - 8 * n * constant))
+    q = (root - linear) / (4 * n)
+    variance = n * (2 * q + difference * (1 - difference))
+    distance = b - c - n * difference
+    if variance <= 0.0:
+        return 0.0 if distance == 0.0 else float("inf") * (1 if distance > 0 else -1)
+    return distance / sqrt(variance)
+
+
+def _solve(falling: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function crosses zero in [low, high], by bisection to float precision."""
+    for _ in range(100):
+        middle = (low + high) / 2
+        if falling(middle) > 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
