@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import types
 from collections.abc import Callable
 from dataclasses import is_dataclass
@@ -11,14 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Union, cast, get_args, get_origin
 
+from edgekit.errors import UsageError
+from edgekit.fetch import parse_source
 from edgekit.recipe.bind import keys
 from edgekit.recipe.yaml_source import Document, KeyPath
 from edgekit.resources import shipped
 
 FolderOf = Callable[[KeyPath], Path]
-
-REGISTRY_SOURCE = re.compile(r"(pypi|npm|deb)://")
-SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 def anchored(document: Document, cls: type, folder_of: FolderOf) -> Document:
@@ -55,19 +53,14 @@ def _walk(kind: Any, raw: Any, path: KeyPath, refers: str | None, folder_of: Fol
     return raw
 
 
-def local_path(source: str) -> str | None:
-    """The path that a source names, bare or ``file:``; ``None`` for any other scheme."""
-    if source.startswith("file:"):
-        return re.sub(r"^file:(//(?=/))?", "", source)
-    return None if SCHEME.match(source) and "://" in source else source
-
-
 def _source(text: str, folder: Path) -> str:
-    path = local_path(text)
-    if path is None:
+    try:
+        source = parse_source(text)
+    except UsageError:
+        return text  # for validation to tell
+    if source.scheme != "file" or source.path is None:
         return text
-    prefix = "file:" if text.startswith("file:") else ""
-    return prefix + _absolute(path, folder)
+    return f"file:{_absolute(source.path, folder)}"
 
 
 def _dataset(text: str, folder: Path) -> str:

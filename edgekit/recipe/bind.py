@@ -165,7 +165,7 @@ class _Binder:
         if kind in (int, float) and isinstance(raw, int | float) and not isinstance(raw, bool):
             return self._number(kind, raw, path, limits)
         if kind is str and isinstance(raw, str):
-            if raw:
+            if raw or limits.get("may_be_empty"):
                 return raw
             raise self._unfit(path, "the text is empty")
         raise self._unfit(path, f"expected {described(kind)}, not {_shown(raw)}")

@@ -6,13 +6,16 @@ is fetched: of a registry source only the form is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import os
+from collections.abc import Collection
 
 from edgekit.bridges import BRIDGES
 from edgekit.bridges.route import find_route
 from edgekit.calibrate import ESTIMATORS
+from edgekit.errors import UsageError
+from edgekit.fetch import Source, parse_source
 from edgekit.methods import METHODS
-from edgekit.recipe.anchor import REGISTRY_SOURCE, exists, is_path_like, local_path, shipped_names
+from edgekit.recipe.anchor import exists, is_path_like, shipped_names
 from edgekit.recipe.nearest import did_you_mean
 from edgekit.recipe.rules import Finding, Findings, Rule
 from edgekit.recipe.schema import ModelSpec, Recipe
@@ -67,7 +70,7 @@ def _possible_kinds(model: ModelSpec) -> tuple[ModelKind, ...]:
     return (ModelKind.TORCHSCRIPT, ModelKind.EXPORTED_PROGRAM)
 
 
-def _datasets(recipe: Recipe) -> Findings:
+def _calibration_dataset(recipe: Recipe) -> Findings:
     yield from _dataset(("calibration", "dataset"), recipe.calibration.dataset)
 
 
@@ -86,35 +89,50 @@ def _dataset(path: KeyPath, value: str) -> Findings:
 
 
 def _weights(recipe: Recipe) -> Findings:
-    for index, source in enumerate(recipe.model.weights):
-        yield from _source(("model", "weights", index), source)
-
-
-def _weights_pinned(recipe: Recipe) -> Findings:
-    if recipe.model.sha256 is None and any(map(REGISTRY_SOURCE.match, recipe.model.weights)):
-        yield _unpinned(("model", "sha256"), "the weights come")
+    """Sources are tried in order, so a missing file matters only where nothing else is left."""
+    sources = recipe.model.weights
+    others = [source for source in map(_parsed, sources) if source is not None]
+    usable = any(source.scheme != "file" or exists(source.path or "") for source in others)
+    for index, text in enumerate(sources):
+        yield from _file_source(("model", "weights", index), text, must_exist=not usable)
 
 
 def _file(recipe: Recipe) -> Findings:
     if recipe.model.file is not None:
-        yield from _source(("model", "file"), recipe.model.file)
-        if recipe.model.sha256 is None and REGISTRY_SOURCE.match(recipe.model.file):
-            yield _unpinned(("model", "sha256"), "the file comes")
+        yield from _file_source(("model", "file"), recipe.model.file)
+
+
+def _model_is_pinned(recipe: Recipe) -> Findings:
+    model = recipe.model
+    texts = model.weights if model.file is None else (model.file,)
+    if model.sha256 is None and any(map(_is_registry, texts)):
+        yield _unpinned(("model", "sha256"), "the weights come")
 
 
 def _labels(recipe: Recipe) -> Findings:
     labels = recipe.model.labels
-    if labels is not None:
-        yield from _source(("model", "labels", "source"), labels.source)
-        if labels.sha256 is None and REGISTRY_SOURCE.match(labels.source):
-            yield _unpinned(("model", "labels", "sha256"), "the labels come")
+    if labels is None:
+        return
+    path = ("model", "labels")
+    yield from _file_source((*path, "source"), labels.source)
+    if labels.sha256 is None and _is_registry(labels.source):
+        yield _unpinned((*path, "sha256"), "the labels come")
 
 
 def _code(recipe: Recipe) -> Findings:
     for index, code in enumerate(recipe.model.code):
         path: KeyPath = ("model", "code", index)
-        yield from _source((*path, "source"), code.source)
-        if code.sha256 is None and REGISTRY_SOURCE.match(code.source):
+        yield from _form((*path, "source"), code.source)
+        source = _parsed(code.source)
+        if source is None:
+            continue
+        if source.scheme == "file":
+            if not os.path.isdir(source.path or ""):
+                yield Finding((*path, "source"), f"there is no folder {source.path}")
+            continue
+        if source.path is not None:
+            yield Finding((*path, "source"), "names a file; code is a whole package or a folder")
+        if code.sha256 is None:
             yield _unpinned((*path, "sha256"), "the code comes")
 
 
@@ -124,21 +142,41 @@ def _factory_file(recipe: Recipe) -> Findings:
         yield Finding(("model", "factory"), f"there is no file {module}")
 
 
+def _file_source(path: KeyPath, text: str, *, must_exist: bool = True) -> Findings:
+    yield from _form(path, text)
+    source = _parsed(text)
+    if source is None:
+        return
+    if source.scheme != "file":
+        if source.path is None:
+            yield Finding(path, f"names a package; add the path of the file in it: {text}/...")
+    elif must_exist and not exists(source.path or ""):
+        yield Finding(path, f"there is no file {source.path}")
+
+
+def _form(path: KeyPath, text: str) -> Findings:
+    try:
+        parse_source(text)
+    except UsageError as error:
+        yield Finding(path, error.message, error.hint)
+
+
+def _parsed(text: str) -> Source | None:
+    try:
+        return parse_source(text)
+    except UsageError:
+        return None
+
+
+def _is_registry(text: str) -> bool:
+    source = _parsed(text)
+    return source is not None and source.scheme != "file"
+
+
 def _unpinned(path: KeyPath, what: str) -> Finding:
     return Finding(
         path, f"{what} from a registry, so its sha256 must be given", "sha256sum FILE prints it"
     )
-
-
-def _source(path: KeyPath, source: str) -> Iterator[Finding]:
-    local = local_path(source)
-    if local is not None:
-        if not exists(local):
-            yield Finding(path, f"there is no file {local}")
-    elif REGISTRY_SOURCE.match(source) is None:
-        scheme = source.partition("://")[0]
-        hint = did_you_mean(scheme, ("file", "pypi", "npm", "deb"))
-        yield Finding(path, f"'{scheme}://' is not a source edgekit reads", hint)
 
 
 REFERENCES: tuple[Rule, ...] = (
@@ -146,11 +184,11 @@ REFERENCES: tuple[Rule, ...] = (
     _estimator,
     _bridge,
     _a_way_to_the_method,
-    _datasets,
+    _calibration_dataset,
     _evaluation_dataset,
     _weights,
-    _weights_pinned,
     _file,
+    _model_is_pinned,
     _labels,
     _code,
     _factory_file,

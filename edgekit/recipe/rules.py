@@ -100,8 +100,10 @@ def _layouts(recipe: Recipe) -> Findings:
 
 def _sha256_form(recipe: Recipe) -> Findings:
     for path, sha256 in _hashes(recipe):
-        if sha256 is not None and re.fullmatch(r"[0-9a-f]{64}", sha256) is None:
-            yield Finding(path, "a sha256 is 64 digits of 0-9 and a-f", "sha256sum FILE prints it")
+        if sha256 is not None and re.fullmatch(r"[0-9a-fA-F]{64}", sha256) is None:
+            yield Finding(
+                path, "a sha256 is 64 digits, each 0-9 or a-f", "sha256sum FILE prints it"
+            )
 
 
 def _hashes(recipe: Recipe) -> Iterator[tuple[KeyPath, str | None]]:

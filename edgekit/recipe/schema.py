@@ -7,6 +7,8 @@ A field's metadata carries what its type cannot say; validation and the referenc
 ``refers``                       what a text names: ``source`` (a path, file:, pypi://, npm:// or
                                  deb://), ``dataset`` or ``factory``; relative paths in it belong
                                  to the folder of the file that wrote them
+``may_be_empty``                 an empty text is a value
+``default``                      what a required key is when it is not written, in words
 ``internal``                     not a key of the YAML
 """
 
@@ -258,15 +260,15 @@ class LatencySpec:
 class Recipe:
     """A whole recipe. ``origin`` is where it was read from and is no part of its content."""
 
-    name: str = field(
-        metadata=_doc("names the run folder; as a key, the file's own name unless given")
-    )
+    name: str = field(metadata=_doc("names the run folder", default="the file's name"))
     model: ModelSpec = field(metadata=_doc("the trained model"))
     calibration: CalibrationSpec = field(metadata=_doc("the representative dataset"))
     quantize: QuantizeSpec = field(metadata=_doc("how it is compressed"))
     evaluate: EvaluateSpec = field(metadata=_doc("what it is judged on"))
     schema: int = field(default=SCHEMA_VERSION, metadata=_doc("version of this format; 1"))
-    summary: str = field(default="", metadata=_doc("one line, shown by 'recipes list'"))
+    summary: str = field(
+        default="", metadata=_doc("one line, shown by 'recipes list'", may_be_empty=True)
+    )
     preprocess: PreprocessSpec = field(
         default=PreprocessSpec(), metadata=_doc("from pixels to the input")
     )
