@@ -35,7 +35,6 @@ FEATURES = {
     "torch": "PyTorch models, .tflite artefacts",
     "tensorflow": "Keras and SavedModel models",
     "onnx": "ONNX models",
-    "report": "confidence intervals",
     "dev": "edgekit's own tests",
 }
 """Extra -> what a user can do with it. Extras made only of other extras are not listed."""
@@ -49,7 +48,6 @@ DEEP_PROGRAMS = {
     "tensorflow": "import tensorflow as tf; assert float(tf.reduce_sum(tf.ones(3))) == 3",
     "onnx": "import onnx",
     "onnxruntime": "import onnxruntime; assert onnxruntime.get_available_providers()",
-    "scipy": "from scipy.special import ndtr; assert ndtr(0.0) == 0.5",
 }
 """Package -> a program that exits 0 when the package works."""
 DEEP_TIMEOUT_S = 180
