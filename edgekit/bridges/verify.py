@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from edgekit.errors import MismatchError
+from edgekit.measure.fidelity import fidelity
 from edgekit.runtimes.predict import predict
 from edgekit.runtimes.session import Session
 from edgekit.types import Sample
@@ -41,43 +40,26 @@ def verify_hop(bridge: str, before: Session, after: Session, samples: Sequence[S
     Raises:
         MismatchError: an output is missing, of another shape, or differs by more than rounding.
     """
-    expected = predict(before, samples)
-    found = predict(after, samples)
-    if expected.outputs.keys() != found.outputs.keys():
-        raise MismatchError(
-            f"{bridge} changed the outputs: {', '.join(expected.outputs)} became "
-            f"{', '.join(found.outputs)}"
+    expected, found = predict(before, samples), predict(after, samples)
+    try:
+        compared = fidelity(
+            expected, found, primary=next(iter(expected.outputs)), classification=False
         )
-    outputs = []
-    for name, reference in expected.outputs.items():
-        converted = found.outputs[name]
-        if converted.shape != reference.shape:
-            raise MismatchError(
-                f"{bridge} changed the shape of output {name!r}: "
-                f"{list(reference.shape[1:])} became {list(converted.shape[1:])}"
-            )
-        outputs.append(_compare(name, reference, converted))
-    hop = Hop(bridge=bridge, samples=len(samples), outputs=tuple(outputs))
-    for output in hop.outputs:
-        if not output.sqnr_db >= MIN_SQNR_DB:
+    except MismatchError as error:
+        raise MismatchError(
+            f"{bridge} changed the model: {error.message}", hint=error.hint
+        ) from error
+    outputs = tuple(
+        HopOutput(name, output.max_abs, output.sqnr_db)
+        for name, output in compared.outputs.items()
+    )
+    for output in outputs:
+        if output.sqnr_db < MIN_SQNR_DB:
             raise MismatchError(
                 f"{bridge} converted the model, but output {output.name!r} differs from the "
-                f"source's by up to {output.max_abs:.3g} ({output.sqnr_db:.1f} dB, "
-                f"at least {MIN_SQNR_DB:.0f} dB wanted) on {hop.samples} samples",
+                f"source's by up to {output.max_abs:.3g} ({output.sqnr_db:.1f} dB; at least "
+                f"{MIN_SQNR_DB:.0f} dB wanted) on {len(samples)} samples",
                 hint="Check the layout and shape in model.inputs; then report the model to the "
                 "converter's authors.",
             )
-    return hop
-
-
-def _compare(name: str, reference: np.ndarray, converted: np.ndarray) -> HopOutput:  # type: ignore[type-arg]
-    difference = reference.astype(np.float64) - converted
-    noise = float(np.square(difference).sum())
-    signal = float(np.square(reference.astype(np.float64)).sum())
-    if noise == 0.0:
-        sqnr_db = float("inf")
-    elif signal == 0.0:
-        sqnr_db = float("-inf")
-    else:
-        sqnr_db = 10.0 * float(np.log10(signal / noise))
-    return HopOutput(name=name, max_abs=float(np.abs(difference).max()), sqnr_db=sqnr_db)
+    return Hop(bridge=bridge, samples=len(samples), outputs=outputs)

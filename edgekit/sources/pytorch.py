@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from edgekit.cache import content_key
+from edgekit.cache import content_key, file_sha256
 from edgekit.errors import MissingError, SourceError
 from edgekit.fetch import fetch, fetch_first
 from edgekit.progress import Progress
@@ -34,7 +33,7 @@ def _from_file(spec: ModelSpec, base: Path | None, progress: Progress) -> Source
         kind=kind,
         inputs=spec.inputs,
         outputs=spec.outputs,
-        fingerprint=content_key({"file": _sha256(file), "torch": torch_version()}),
+        fingerprint=content_key({"file": file_sha256(file), "torch": torch_version()}),
         files={"model": file},
         loader=lambda: load_file(file, kind),
         opener=_open,
@@ -55,7 +54,7 @@ def _from_factory(spec: ModelSpec, base: Path | None, progress: Progress) -> Sou
             "factory": spec.factory,
             "arguments": dict(spec.factory_args),
             "code": factory.fingerprint,
-            "weights": _sha256(files["weights"]) if files else None,
+            "weights": file_sha256(files["weights"]) if files else None,
             "torch": torch_version(),
         }
     )
@@ -163,11 +162,6 @@ def torch_version() -> str:
         return version("torch")
     except PackageNotFoundError:
         return ""
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _first_line(error: Exception) -> str:

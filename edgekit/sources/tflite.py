@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
+from edgekit.cache import file_sha256
 from edgekit.errors import SourceError
 from edgekit.fetch import fetch
 from edgekit.progress import Progress
@@ -33,7 +33,7 @@ def float_tflite(
         kind=ModelKind.FLOAT_TFLITE,
         inputs=inputs,
         outputs=outputs,
-        fingerprint=hashlib.sha256(file.read_bytes()).hexdigest(),
+        fingerprint=file_sha256(file),
         files={"model": file},
         loader=lambda: file,
         opener=_open,

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgekit.cache import content_key
+from edgekit.cache import content_key, file_sha256
 from edgekit.errors import EdgekitError, MissingError, SourceError
 from edgekit.fetch import fetch_package
 from edgekit.progress import Progress
@@ -118,7 +118,9 @@ def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> Factory:
             f"model.factory {text!r} does not name a callable",
             hint="Write package.module:function, file.py:function or torchvision:mobilenet_v2.",
         )
-    paths = tuple(fetch_package(source, progress=progress) for source in spec.code)
+    paths = tuple(
+        fetch_package(code.source, sha256=code.sha256, progress=progress) for code in spec.code
+    )
     file: Path | None = None
     if left.endswith(".py"):
         file = ((base or Path.cwd()) / left).resolve()
@@ -141,7 +143,7 @@ def _code_fingerprint(module: str, file: Path | None, paths: tuple[Path, ...]) -
     else:
         sources = sorted(_package_files(module.split(".", 1)[0], paths))
     return content_key(
-        {"sources": [hashlib.sha256(source.read_bytes()).hexdigest() for source in sources]}
+        {"sources": [file_sha256(source) for source in sources]}
     )
 
 

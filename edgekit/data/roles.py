@@ -1,0 +1,70 @@
+"""The datasets of one run, by role, checked against each other before anything uses them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from edgekit.data.checks import Finding, check_representative
+from edgekit.data.dataset import Dataset
+from edgekit.data.open import open_dataset
+from edgekit.errors import DataError
+from edgekit.progress import Progress
+from edgekit.recipe.schema import Recipe
+from edgekit.types import Role
+
+
+@dataclass(frozen=True)
+class RunData:
+    """``fidelity`` are the eval samples that float and quantized are compared on, crops where the
+    recipe asks for more than there are images; ``labelled`` the whole eval images, if labelled."""
+
+    calibration: Dataset
+    fidelity: Dataset
+    labelled: Dataset | None
+    findings: tuple[Finding, ...]
+    """Warnings only: errors have been raised."""
+
+
+def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
+    """Open and check what ``recipe`` names.
+
+    Raises:
+        DataError: unreadable, or not fit for its role.
+    """
+    evaluate = recipe.evaluate
+    open_role = partial(
+        open_dataset,
+        preprocess=recipe.preprocess,
+        inputs=recipe.model.inputs,
+        progress=progress,
+    )
+    calibration = open_role(
+        recipe.calibration.dataset,
+        role=Role.CALIBRATION,
+        samples=recipe.calibration.samples,
+        on_broken=recipe.calibration.on_broken,
+    )
+    fidelity = open_role(
+        evaluate.dataset,
+        role=Role.EVAL,
+        samples=evaluate.samples,
+        on_broken=evaluate.on_broken,
+    )
+    labelled = None
+    if evaluate.labelled and fidelity.labelled:
+        labelled = open_role(
+            evaluate.dataset,
+            role=Role.EVAL,
+            samples=None,
+            crops=False,
+            on_broken=evaluate.on_broken,
+        )
+    findings = check_representative(calibration, fidelity)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        raise DataError(
+            "the data cannot be used:\n  "
+            + "\n  ".join(f"{finding.name}: {finding.message}" for finding in errors)
+        )
+    return RunData(calibration, fidelity, labelled, findings)

@@ -1,0 +1,169 @@
+"""The recipe's limits held against what was measured: one function a limit, one Check each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from edgekit.gate.check import Check, Status
+from edgekit.measure.accuracy import MetricAccuracy
+from edgekit.measure.fidelity import Fidelity
+from edgekit.measure.latency import HostLatency
+from edgekit.measure.size import Size
+from edgekit.recipe.schema import GateSpec, QuantizeSpec
+from edgekit.tflite.facts import GraphFacts
+
+
+def check_limits(
+    gate: GateSpec,
+    quantize: QuantizeSpec,
+    *,
+    facts: GraphFacts,
+    size: Size,
+    fidelity: Fidelity,
+    accuracy: Mapping[str, MetricAccuracy],
+    latency: HostLatency | None,
+) -> tuple[Check, ...]:
+    """Every check that ``gate`` asks for, in the order they are shown. ``latency`` is ``None``
+    where it was not measured."""
+    checks = [
+        *_artefact(gate, quantize, facts),
+        *_size(gate, size),
+        *_fidelity(gate, fidelity),
+        *_accuracy(gate, accuracy),
+        *_latency(gate, latency),
+    ]
+    return tuple(checks)
+
+
+def _artefact(gate: GateSpec, quantize: QuantizeSpec, facts: GraphFacts) -> Iterator[Check]:
+    for end, wanted, found in (
+        ("input", quantize.input_dtype, facts.input_dtypes),
+        ("output", quantize.output_dtype, facts.output_dtypes),
+    ):
+        # An integer input such as token ids is not the quantizer's to change.
+        fits = all(dtype in (wanted, "int32", "int64") for dtype in found)
+        yield Check(
+            name=f"artefact.{end}_dtype",
+            required=True,
+            limit=wanted,
+            value=", ".join(found),
+            status=Status.PASS if fits else Status.FAIL,
+            why=f"the recipe asks for {wanted} {end}s; the file has {', '.join(found)}",
+        )
+    if not gate.full_integer:
+        return
+    unexpected = [op for op in facts.float_ops if op.op not in quantize.allow_float_ops]
+    if unexpected:
+        shown = "; ".join(str(op) for op in unexpected[:5])
+        more = f"; and {len(unexpected) - 5} more" if len(unexpected) > 5 else ""
+        why = f"{shown}{more} (list the operator in quantize.allow_float_ops to accept it)"
+    else:
+        why = f"{facts.int8_mac_fraction:.0%} of multiply-accumulates run on integers"
+    yield Check(
+        name="artefact.full_integer",
+        required=True,
+        limit=0,
+        value=len(unexpected),
+        status=Status.FAIL if unexpected else Status.PASS,
+        why=why,
+    )
+
+
+def _size(gate: GateSpec, size: Size) -> Iterator[Check]:
+    if gate.size_ratio_max is not None:
+        yield _at_most(
+            "size.ratio",
+            gate.size_ratio_max,
+            size.ratio,
+            f"{size.bytes:,} of {size.float_bytes:,} bytes",
+        )
+    if gate.size_bytes_max is not None:
+        yield _at_most(
+            "size.bytes", gate.size_bytes_max, size.bytes, f"the file has {size.bytes:,} bytes"
+        )
+
+
+def _fidelity(gate: GateSpec, fidelity: Fidelity) -> Iterator[Check]:
+    if gate.agreement_min is not None:
+        if fidelity.agreement is None:
+            yield _not_measured("fidelity.agreement", gate.agreement_min, "not a classification")
+        else:
+            same = round(fidelity.agreement * fidelity.n)
+            yield _at_least(
+                "fidelity.agreement",
+                gate.agreement_min,
+                fidelity.agreement,
+                f"float and quantized choose the same class on {same} of these {fidelity.n} samples",
+            )
+    if gate.sqnr_db_min is not None:
+        yield _at_least(
+            "fidelity.sqnr_db",
+            gate.sqnr_db_min,
+            fidelity.sqnr_db,
+            f"signal to quantization noise over {fidelity.n} samples",
+        )
+
+
+def _accuracy(gate: GateSpec, accuracy: Mapping[str, MetricAccuracy]) -> Iterator[Check]:
+    limit = gate.top1_drop_max
+    if limit is None:
+        return
+    if "top1" not in accuracy:
+        yield _not_measured("accuracy.top1.drop", limit, "there were no labelled samples")
+        return
+    top1 = accuracy["top1"]
+    if top1.ci_high <= limit:
+        status, word = Status.PASS, "within"
+    elif top1.ci_low > limit:
+        status, word = Status.FAIL, "beyond"
+    else:
+        status, word = Status.INCONCLUSIVE, "across"
+    yield Check(
+        name="accuracy.top1.drop",
+        required=True,
+        limit=limit,
+        value=top1.drop,
+        status=status,
+        why=f"the 95 % interval {top1.ci_low:+.3f} to {top1.ci_high:+.3f} lies {word} the limit "
+        f"({top1.n} labelled samples)",
+    )
+
+
+def _latency(gate: GateSpec, latency: HostLatency | None) -> Iterator[Check]:
+    limit = gate.speedup_min
+    if limit is None:
+        return
+    if latency is None:
+        yield _not_measured("latency.host.speedup", limit, "latency.enabled is false")
+        return
+    if latency.ci_low >= limit:
+        status, word = Status.PASS, "above"
+    elif latency.ci_high < limit:
+        status, word = Status.FAIL, "below"
+    else:
+        status, word = Status.INCONCLUSIVE, "across"
+    yield Check(
+        name="latency.host.speedup",
+        required=True,
+        limit=limit,
+        value=latency.speedup,
+        status=status,
+        why=f"the 95 % interval {latency.ci_low:.2f} to {latency.ci_high:.2f} lies {word} the limit "
+        f"({latency.rounds} interleaved rounds, {latency.threads} thread(s), this host)",
+    )
+
+
+def _at_most(name: str, limit: float, value: float, why: str) -> Check:
+    status = Status.PASS if value <= limit else Status.FAIL
+    return Check(name=name, required=True, limit=limit, value=value, status=status, why=why)
+
+
+def _at_least(name: str, limit: float, value: float, why: str) -> Check:
+    status = Status.PASS if value >= limit else Status.FAIL
+    return Check(name=name, required=True, limit=limit, value=value, status=status, why=why)
+
+
+def _not_measured(name: str, limit: float, why: str) -> Check:
+    return Check(
+        name=name, required=True, limit=limit, value=None, status=Status.NOT_MEASURED, why=why
+    )

@@ -1,0 +1,117 @@
+"""The Report: everything one run found, computed once and rendered many ways."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekit.bridges.verify import Hop
+from edgekit.gate.check import Check, Verdict, verdict
+from edgekit.measure.accuracy import MetricAccuracy
+from edgekit.measure.fidelity import Fidelity
+from edgekit.measure.latency import HostLatency
+from edgekit.measure.size import Size
+from edgekit.tflite.facts import GraphFacts
+from edgekit.types import Artefact
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the run; ``cached`` when its result was taken from the cache."""
+
+    name: str
+    seconds: float
+    cached: bool = False
+
+
+@dataclass(frozen=True)
+class NotMeasured:
+    """Stands where a figure would, with the reason there is none."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one run found. ``folder`` is where it stands; rates are fractions of 1."""
+
+    recipe: str
+    folder: Path
+    artefact: Artefact
+    facts: GraphFacts
+    size: Size
+    fidelity: Fidelity
+    accuracy: Mapping[str, MetricAccuracy]
+    latency: HostLatency | NotMeasured
+    checks: tuple[Check, ...]
+    stages: tuple[Stage, ...]
+    notes: tuple[str, ...] = ()
+    """Sentences that qualify the figures: warnings, assumptions, what a number does not prove."""
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """The datasets: name, role, samples, fingerprint."""
+    bridges: tuple[Hop, ...] = ()
+    """The numeric check of each hop on the way to the method."""
+
+    @property
+    def verdict(self) -> Verdict:
+        return verdict(self.checks)
+
+    @property
+    def exit_code(self) -> int:
+        """0 passed, 1 a required check failed, 3 a required check could not be decided."""
+        return self.verdict.exit_code
+
+    def to_dict(self) -> dict[str, Any]:
+        """report.json, schema 1."""
+        return {
+            "schema": SCHEMA,
+            "recipe": self.recipe,
+            "method": self.artefact.method,
+            "verdict": self.verdict.value,
+            "exit_code": self.exit_code,
+            "size": dataclasses.asdict(self.size),
+            "fidelity": dataclasses.asdict(self.fidelity),
+            "accuracy": {
+                name: dataclasses.asdict(metric) for name, metric in self.accuracy.items()
+            },
+            "latency": self._latency(),
+            "artefact": self._artefact(),
+            "checks": [
+                {**dataclasses.asdict(check), "status": check.status.value}
+                for check in self.checks
+            ],
+            "data": dict(self.data),
+            "bridges": [dataclasses.asdict(hop) for hop in self.bridges],
+            "notes": list(self.notes),
+            "stages": [dataclasses.asdict(stage) for stage in self.stages],
+        }
+
+    def _latency(self) -> dict[str, Any]:
+        host: dict[str, Any]
+        if isinstance(self.latency, NotMeasured):
+            host = {"measured": False, "why": self.latency.why}
+        else:
+            fields = dataclasses.fields(self.latency)
+            host = {f.name: getattr(self.latency, f.name) for f in fields if f.name != "raw"}
+        return {"host": host, "devices": {"measured": False, "why": "no device was asked for"}}
+
+    def _artefact(self) -> dict[str, Any]:
+        facts = self.facts
+        return {
+            "path": self.artefact.path.name,
+            "format": self.artefact.format.value,
+            "runtime": self.artefact.runtime,
+            "input_dtype": facts.input_dtypes[0],
+            "output_dtype": facts.output_dtypes[0],
+            "int8_mac_fraction": facts.int8_mac_fraction,
+            "float_ops": [dataclasses.asdict(op) for op in facts.float_ops],
+            "transposes": facts.transposes,
+            "ops": facts.ops,
+            "macs": facts.macs,
+            **self.artefact.notes,
+        }

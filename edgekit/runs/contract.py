@@ -1,0 +1,54 @@
+"""contract.json: all an app must know to feed the model and read its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgekit.recipe.schema import InputSpec
+from edgekit.runtimes.session import SessionInfo
+from edgekit.types import TensorInfo
+
+SCHEMA = 1
+
+
+def contract(
+    info: SessionInfo,
+    inputs: Sequence[InputSpec],
+    preprocess: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    task: str,
+    labels: str | None,
+) -> dict[str, Any]:
+    """The contract as JSON values. ``preprocess`` holds the steps by input name, in order.
+
+    ``layout`` is the artefact's own; scale and zero point are ``null`` for float tensors.
+    """
+    layouts = {spec.name: "NHWC" if spec.layout == "NCHW" else spec.layout for spec in inputs}
+    return {
+        "schema": SCHEMA,
+        "inputs": [
+            {
+                **_tensor(tensor),
+                "layout": layouts.get(tensor.name, "any"),
+                "preprocess": list(preprocess.get(tensor.name, ())),
+            }
+            for tensor in info.inputs
+        ],
+        "outputs": [_tensor(tensor) for tensor in info.outputs],
+        "meaning": {
+            "task": task,
+            "primary_output": info.outputs[0].name,
+            "labels": labels,
+        },
+    }
+
+
+def _tensor(tensor: TensorInfo) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "scale": tensor.quant.scale if tensor.quant else None,
+        "zero_point": tensor.quant.zero_point if tensor.quant else None,
+    }

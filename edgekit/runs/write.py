@@ -1,0 +1,80 @@
+"""Write everything of a finished run into its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from edgekit.data.preprocess import Preprocessor
+from edgekit.data.roles import RunData
+from edgekit.progress import Progress
+from edgekit.recipe import recipe_to_dict
+from edgekit.recipe.schema import Recipe
+from edgekit.report.report import Report
+from edgekit.runs.contract import contract
+from edgekit.runs.labels import check_label_count, load_labels
+from edgekit.runs.manifest import manifest
+from edgekit.runtimes import open_session
+from edgekit.sources.source import SourceModel
+from edgekit.types import ModelKind
+
+FLOAT_FILE = "model.float.tflite"
+LABELS_FILE = "labels.txt"
+
+
+def write_run(
+    folder: Path,
+    report: Report,
+    recipe: Recipe,
+    source: SourceModel,
+    model: SourceModel,
+    data: RunData,
+    progress: Progress,
+) -> None:
+    """Add to the artefact in ``folder`` all that belongs beside it; manifest.json comes last.
+
+    ``source`` is the model as it was given, ``model`` as the method took it.
+    """
+    if model.kind is ModelKind.FLOAT_TFLITE:
+        shutil.copyfile(model.files["model"], folder / FLOAT_FILE)
+    with open_session(report.artefact.path, runtime=report.artefact.runtime) as session:
+        info = session.info
+    labels = None
+    if recipe.model.labels is not None:
+        names = load_labels(recipe.model.labels, None, progress)
+        check_label_count(names, info.outputs[0].shape[-1])
+        (folder / LABELS_FILE).write_text("\n".join(names) + "\n", encoding="utf-8")
+        labels = LABELS_FILE
+    image = next((spec for spec in recipe.model.inputs if len(spec.shape) == 4), None)
+    steps: dict[str, Any] = {}
+    if recipe.preprocess.kind == "image" and image is not None:
+        steps[image.name] = Preprocessor(recipe.preprocess, image).steps()
+    _write_json(
+        folder / "contract.json",
+        contract(
+            info, recipe.model.inputs, steps, task=recipe.evaluate.task, labels=labels
+        ),
+    )
+    _write_json(folder / "report.json", report.to_dict())
+    _write_json(
+        folder / "manifest.json",
+        manifest(
+            recipe=recipe_to_dict(recipe),
+            inputs=source.files,
+            data={
+                "calibration": data.calibration.fingerprint,
+                "fidelity": data.fidelity.fingerprint,
+            },
+            outputs=folder,
+            seed=recipe.quantize.seed,
+            stages=[dataclasses.asdict(stage) for stage in report.stages],
+        ),
+    )
+
+
+def _write_json(file: Path, value: dict[str, Any]) -> None:
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    file.write_text(text + "\n", encoding="utf-8")
