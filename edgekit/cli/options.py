@@ -1,0 +1,61 @@
+"""The MODEL argument and the choices about it, which ``init`` and ``quantize`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+NORMALIZE_HELP = (
+    "How pixels become the model's input: imagenet ((x/255-mean)/std), unit (x/255), "
+    "signed ((x-127.5)/127.5), raw (0..255)."
+)
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add MODEL, --data, --normalize, --input-shape and --layout; pass them on as ``choices``."""
+
+    @click.argument("model", required=False, type=click.Path(path_type=Path))
+    @click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help="Representative data: an image folder, .npy, .npz or a manifest.",
+    )
+    @click.option(
+        "--normalize",
+        type=click.Choice(["imagenet", "unit", "signed", "raw"]),
+        help=NORMALIZE_HELP,
+    )
+    @click.option(
+        "--input-shape",
+        metavar="N,C,H,W",
+        help="Shape of the input, where the file does not say (TorchScript).",
+    )
+    @click.option(
+        "--layout",
+        type=click.Choice(["NCHW", "NHWC"]),
+        help="Meaning of the input's axes. [default: by the position of 1 or 3 channels]",
+    )
+    @wraps(command)
+    def wrapped(
+        *args: Any,
+        data: Path | None,
+        normalize: str | None,
+        input_shape: str | None,
+        layout: str | None,
+        **rest: Any,
+    ) -> Any:
+        from edgekit.starter import Choices, parse_shape
+
+        choices = Choices(
+            data=data,
+            normalize=normalize,
+            input_shape=parse_shape(input_shape) if input_shape else None,
+            layout=layout,
+        )
+        return command(*args, choices=choices, **rest)
+
+    return wrapped

@@ -1,0 +1,136 @@
+"""The report as a table a person takes in at a glance."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.gate.check import Check, Status, Verdict
+from edgekit.measure.latency import HostLatency
+from edgekit.report.report import Report
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+
+_STATUS_STYLES = {
+    Status.PASS: "green",
+    Status.FAIL: "bold red",
+    Status.INCONCLUSIVE: "yellow",
+    Status.NOT_MEASURED: "yellow",
+}
+_VERDICT_STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red"}
+
+
+def render(report: Report) -> Group:
+    """A rich renderable: figures, checks, notes, and the verdict last, where the eye ends."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts = [_figures(report), _checks(report.checks)]
+    parts += [Text(f"note: {note}", style="dim") for note in report.notes]
+    verdict = report.verdict
+    parts.append(
+        Text.assemble(
+            (verdict.value.upper(), _VERDICT_STYLES.get(verdict, "bold yellow")),
+            f"  {_summary(report.checks)}  exit code {report.exit_code}",
+        )
+    )
+    parts.append(Text(f"{relative(report.folder)}{os.sep}", overflow="fold"))
+    return Group(*parts)
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print ``report``; the console decides about width and colour."""
+    console.print(render(report))
+
+
+def relative(folder: Path) -> str:
+    """``folder`` as seen from the working folder where it lies below it."""
+    try:
+        return str(Path(os.path.abspath(folder)).relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder)
+
+
+def _figures(report: Report) -> object:
+    from rich.table import Table
+
+    table = Table(title=f"{report.recipe} · {report.artefact.method}", title_justify="left")
+    table.add_column("")
+    for heading in ("float", "quantized", "change"):
+        table.add_column(heading, justify="right")
+    for row in _rows(report):
+        table.add_row(*row)
+    return table
+
+
+def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
+    size, fidelity, latency = report.size, report.fidelity, report.latency
+    yield (
+        "size",
+        f"{size.float_bytes / 1e6:.2f} MB",
+        f"{size.bytes / 1e6:.2f} MB",
+        f"{size.ratio:.3f} x",
+    )
+    if isinstance(latency, HostLatency):
+        yield (
+            f"host latency, {latency.threads} thread{'s' if latency.threads > 1 else ''}",
+            f"{latency.float_ms:.2f} ms",
+            f"{latency.quantized_ms:.2f} ms",
+            f"{latency.speedup:.2f} x faster [{latency.ci_low:.2f}, {latency.ci_high:.2f}]",
+        )
+    else:
+        yield ("host latency", "", "", f"not measured: {latency.why}")
+    for name, metric in report.accuracy.items():
+        yield (
+            f"{name}, {metric.n} labelled",
+            f"{metric.float:.1%}",
+            f"{metric.quantized:.1%}",
+            f"{-metric.drop * 100:+.1f} points "
+            f"[{-metric.ci_high * 100:+.0f}, {-metric.ci_low * 100:+.0f}]",
+        )
+    if fidelity.agreement is not None:
+        yield ("same class", "", f"{fidelity.agreement:.2%}", f"{fidelity.n} samples")
+    yield ("SQNR", "", f"{fidelity.sqnr_db:.1f} dB", f"max error {fidelity.max_abs:.3g}")
+    facts = report.facts
+    yield (
+        "in INT8",
+        "",
+        f"{facts.int8_mac_fraction:.0%} of MACs",
+        f"{len(facts.float_ops)} float ops of {facts.ops}",
+    )
+
+
+def _checks(checks: tuple[Check, ...]) -> object:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_edge=False, pad_edge=False, box=None)
+    for heading in ("check", "limit", "value", "", "why"):
+        right = heading in ("limit", "value")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "")
+    for check in checks:
+        table.add_row(
+            check.name if check.required else f"{check.name} (optional)",
+            _number(check.limit),
+            _number(check.value),
+            Text(check.status.value.replace("_", " "), style=_STATUS_STYLES[check.status]),
+            check.why,
+        )
+    return table
+
+
+def _summary(checks: tuple[Check, ...]) -> str:
+    required = [check for check in checks if check.required]
+    passed = sum(check.status is Status.PASS for check in required)
+    return f"{passed} of {len(required)} required checks passed,"
+
+
+def _number(value: float | str | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
