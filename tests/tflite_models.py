@@ -291,3 +291,42 @@ def corrupt_model(seed: int = 0) -> bytes:
     """The float model cut off in the middle."""
     whole = float_model(seed)
     return whole[: len(whole) // 2]
+
+
+def free_batch_model(seed: int = 0) -> bytes:
+    """The float network with its batch axis left open."""
+    return write([float_graph(weights(seed), free_batch=True)], {"serving_default": 0})
+
+
+def crashing_model() -> bytes:
+    """Loads, and segfaults the interpreter when it runs: the kernel trusts a negative radius."""
+    graph = Graph()
+    x, y = graph.tensor("x", (1, 4, 4, 4)), graph.tensor("y", (1, 4, 4, 4))
+    graph.operator(
+        "LOCAL_RESPONSE_NORMALIZATION",
+        [x],
+        [y],
+        table="LocalResponseNormalizationOptions",
+        radius=-5,
+    )
+    graph.inputs, graph.outputs = {"x": x}, {"y": y}
+    return write([graph], {"serving_default": 0})
+
+
+def failing_model() -> bytes:
+    """Loads, and fails when it runs: gathers an index its input does not have."""
+    graph = Graph()
+    x, y = graph.tensor("x", (1, 4)), graph.tensor("y", (1, 1))
+    beyond = graph.tensor("beyond", (1,), "int32", np.array([99]))
+    graph.operator("GATHER", [x, beyond], [y], table="GatherOptions", axis=1)
+    graph.inputs, graph.outputs = {"x": x}, {"y": y}
+    return write([graph], {"serving_default": 0})
+
+
+def refused_model() -> bytes:
+    """A valid file the interpreter refuses to prepare: a pooling stride of zero."""
+    graph = Graph()
+    x, y = graph.tensor("x", (1, 4, 4, 4)), graph.tensor("y", (1, 4, 4, 4))
+    graph.operator("MAX_POOL_2D", [x], [y], table="Pool2DOptions", strideW=0, strideH=0)
+    graph.inputs, graph.outputs = {"x": x}, {"y": y}
+    return write([graph], {"serving_default": 0})

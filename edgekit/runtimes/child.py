@@ -118,8 +118,9 @@ class ChildSession:
         """One request and its answer."""
         if self._ended is not None:
             raise SessionError(self._ended)
+        chunks = encode(request)
         try:
-            answer = self._exchange(request)
+            answer = self._exchange(chunks)
         except TimeoutError:
             self._kill()
             self._ended = f"the interpreter hung while {doing} {self._name}"
@@ -136,9 +137,9 @@ class ChildSession:
             raise _error(answer.fields)
         return answer
 
-    def _exchange(self, request: Message) -> Message:
+    def _exchange(self, chunks: list[memoryview]) -> Message:
         deadline = monotonic() + self._time_limit_s
-        for chunk in encode(request):
+        for chunk in chunks:
             while chunk:
                 _wait(self._requests, selectors.EVENT_WRITE, deadline)
                 chunk = chunk[os.write(self._requests, chunk) :]

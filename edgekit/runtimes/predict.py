@@ -70,6 +70,18 @@ def predict(
     return Predictions(outputs, tuple(ids), _labels(labels, ids))
 
 
+def stored_feeds(session: Session, sample: Sample) -> dict[str, Array]:
+    """The feeds of one sample in the dtypes the session's model stores them in.
+
+    Raises:
+        DataError: a NaN among float feeds of an integer input.
+    """
+    return {
+        name: _stored([sample], name, _input_named(session.info.inputs, name))
+        for name in sample.feeds
+    }
+
+
 def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
     source = iter(samples)
     while batch := list(islice(source, size)):

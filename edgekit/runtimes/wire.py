@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.errors import UsageError
 from edgekit.types import Array
 
 PREFIX = struct.Struct("<IQ")
@@ -36,10 +37,17 @@ class Message:
 
 
 def encode(message: Message) -> list[memoryview]:
-    """The message's bytes as chunks to write in order; array memory is not copied."""
+    """The message's bytes as chunks to write in order; array memory is not copied.
+
+    Raises:
+        UsageError: an array of Python objects.
+    """
     chunks: list[memoryview] = []
     listed = []
-    for name, array in message.arrays.items():
+    for name, given in message.arrays.items():
+        array = np.asarray(given)
+        if array.dtype.hasobject:
+            raise UsageError(f"'{name}' holds Python objects, not numbers")
         solid = np.ascontiguousarray(array).reshape(array.shape)
         listed.append([name, solid.dtype.str, list(solid.shape)])
         if solid.size:

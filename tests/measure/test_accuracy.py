@@ -1,0 +1,84 @@
+"""Accuracy of two models on the same labelled samples."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from edgekit.errors import DataError, UsageError
+from edgekit.measure.accuracy import measure_accuracy
+from edgekit.measure.intervals import paired_difference, wilson
+from edgekit.runtimes.predict import Predictions
+from edgekit.tasks import task_named
+from edgekit.types import Array
+
+N, CLASSES = 20, 10
+LABELS = np.arange(N) % CLASSES
+IDS = tuple(f"s{i}" for i in range(N))
+
+
+def choosing(classes: Array, labels: Array | None = LABELS) -> Predictions:
+    scores = np.zeros((N, CLASSES), np.float32)
+    scores[np.arange(N), classes] = 1
+    return Predictions({"scores": scores}, IDS, labels)
+
+
+def wrong_on(*samples: int) -> Predictions:
+    classes = LABELS.copy()
+    classes[list(samples)] = (classes[list(samples)] + 1) % CLASSES
+    return choosing(classes)
+
+
+def test_every_figure_of_a_metric() -> None:
+    found = measure_accuracy(
+        task_named("classification"), wrong_on(0, 1), wrong_on(1, 2, 3, 4), primary="scores"
+    )
+    top1 = found["top1"]
+    assert (top1.float, top1.quantized, top1.n) == (0.9, 0.8, N)
+    assert top1.drop == pytest.approx(0.1)
+    of_drop, of_quantized = paired_difference(3, 1, N), wilson(16, N)
+    assert (top1.ci_low, top1.ci_high) == (of_drop.low, of_drop.high)
+    assert (top1.quantized_ci_low, top1.quantized_ci_high) == (of_quantized.low, of_quantized.high)
+    assert top1.ci_low < 0 < top1.drop < top1.ci_high
+    assert set(found) == {"top1", "top5"}
+    assert list(dataclasses.asdict(top1)) == [
+        "float", "quantized", "drop", "n",
+        "ci_low", "ci_high", "quantized_ci_low", "quantized_ci_high",
+    ]  # fmt: skip
+
+
+def test_a_gain_is_a_negative_drop() -> None:
+    found = measure_accuracy(
+        task_named("classification"), wrong_on(0, 1, 2), wrong_on(2), primary="scores"
+    )
+    assert found["top1"].drop == pytest.approx(-0.1)
+
+
+def test_pairs_matter_not_only_totals() -> None:
+    """Equal accuracy: sure when the same samples fail, unsure when different ones do."""
+    task = task_named("classification")
+    same = measure_accuracy(task, wrong_on(0, 1, 2), wrong_on(0, 1, 2), primary="scores")["top1"]
+    other = measure_accuracy(task, wrong_on(0, 1, 2), wrong_on(3, 4, 5), primary="scores")["top1"]
+    assert same.drop == other.drop == 0
+    assert other.ci_high > 1.5 * same.ci_high
+
+
+def test_tensors_have_no_accuracy() -> None:
+    assert measure_accuracy(task_named("tensors"), wrong_on(), wrong_on(), primary="scores") == {}
+
+
+def test_what_cannot_be_scored_says_why() -> None:
+    task = task_named("classification")
+    unlabelled = choosing(LABELS, labels=None)
+    with pytest.raises(DataError, match="no labels"):
+        measure_accuracy(task, unlabelled, unlabelled, primary="scores")
+    with pytest.raises(UsageError, match="no output is called 'logits'; there is 'scores'"):
+        measure_accuracy(task, wrong_on(), wrong_on(), primary="logits")
+    shuffled = dataclasses.replace(wrong_on(), ids=IDS[::-1])
+    with pytest.raises(UsageError, match="same samples"):
+        measure_accuracy(task, wrong_on(), shuffled, primary="scores")
+    shifted = choosing(LABELS, labels=LABELS + 10)
+    with pytest.raises(DataError, match="sample s0 has label 10"):
+        measure_accuracy(task, shifted, shifted, primary="scores")

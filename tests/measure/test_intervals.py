@@ -1,0 +1,149 @@
+"""Intervals: published figures, defining equations, and coverage by seeded simulation."""
+
+from __future__ import annotations
+
+from math import comb, inf, log, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.errors import UsageError
+from edgekit.measure.intervals import bootstrap_ratio_of_medians, paired_difference, wilson
+
+Z = 1.959963984540054
+
+
+def test_wilson_matches_published_figures() -> None:
+    """R. G. Newcombe, Statistics in Medicine 17 (1998) 857-872, table I, method 3."""
+    for successes, n, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
+        found = wilson(successes, n)
+        assert (round(found.low, 4), round(found.high, 4)) == (low, high)
+    assert wilson(20, 20).high == 1.0
+
+
+def test_paired_difference_matches_a_published_figure() -> None:
+    """M. W. Fagerland et al., Statistics in Medicine 33 (2014): airway data (1, 1, 7, 12)."""
+    found = paired_difference(1, 7, 21)
+    assert (round(found.low, 3), round(found.high, 3)) == (-0.517, -0.026)
+
+
+def test_paired_difference_without_discordant_pairs_is_as_wide_as_n_allows() -> None:
+    """Closed form for b = c = 0; the Wald interval would be [0, 0]."""
+    found = paired_difference(0, 0, 20)
+    assert found.high == pytest.approx(Z**2 / (20 + Z**2))
+    assert found.low == pytest.approx(-found.high)
+
+
+def constrained_rate(b: int, c: int, n: int, d: float) -> float:
+    """Rate of second-only pairs that makes the counts likeliest when the difference is ``d``."""
+
+    def log_likelihood(q: float) -> float:
+        total = 0.0
+        for count, rate in ((b, q + d), (c, q), (n - b - c, 1 - 2 * q - d)):
+            if count:
+                total += count * log(rate) if rate > 0 else -inf
+        return total
+
+    low, high = max(0.0, -d), (1 - d) / 2
+    for _ in range(200):  # concave: ternary search
+        a, z = low + (high - low) / 3, high - (high - low) / 3
+        low, high = (a, high) if log_likelihood(a) < log_likelihood(z) else (low, z)
+    return (low + high) / 2
+
+
+@given(st.data())
+def test_the_ends_of_a_paired_interval_are_where_the_score_test_turns(data: st.DataObject) -> None:
+    """Against a numerical constrained maximum likelihood that shares no formula with the code."""
+    n = data.draw(st.integers(2, 400))
+    b = data.draw(st.integers(0, n))
+    c = data.draw(st.integers(0, n - b))
+    found = paired_difference(b, c, n)
+    assert -1 <= found.low <= (b - c) / n <= found.high <= 1
+    for end, sign in ((found.low, 1), (found.high, -1)):
+        if abs(end) > 1 - 1e-9:
+            continue
+        q = constrained_rate(b, c, n, end)
+        deviation = sqrt(n * (2 * q + end - end**2))
+        assert (b - c - n * end) / deviation == pytest.approx(sign * Z, rel=1e-3)
+
+
+@given(st.integers(1, 60), st.data())
+def test_swapping_the_models_mirrors_the_interval(n: int, data: st.DataObject) -> None:
+    b = data.draw(st.integers(0, n))
+    c = data.draw(st.integers(0, n - b))
+    one, other = paired_difference(b, c, n), paired_difference(c, b, n)
+    assert one.low == pytest.approx(-other.high, abs=1e-9)
+    assert one.high == pytest.approx(-other.low, abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [20, 100])
+@pytest.mark.parametrize("rate", [0.5, 0.9, 0.97])
+def test_wilson_covers_about_95_percent(n: int, rate: float) -> None:
+    """Exact coverage, by summing over every outcome."""
+    chance = [comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(n + 1)]
+    covered = [wilson(k, n).low <= rate <= wilson(k, n).high for k in range(n + 1)]
+    assert 0.92 <= sum(p for p, yes in zip(chance, covered, strict=True) if yes) <= 0.99
+
+
+@pytest.mark.parametrize("n", [20, 200])
+@pytest.mark.parametrize(("only_float", "only_quantized"), [(0.05, 0.05), (0.1, 0.02), (0.3, 0.1)])
+def test_the_paired_interval_covers_about_95_percent(
+    n: int, only_float: float, only_quantized: float
+) -> None:
+    rng = np.random.default_rng(17)
+    rates = [only_float, only_quantized, 1 - only_float - only_quantized]
+    drawn = rng.multinomial(n, rates, 3000)
+    truth = only_float - only_quantized
+    known = {(b, c): paired_difference(b, c, n) for b, c in {(int(b), int(c)) for b, c, _ in drawn}}
+    covered = np.mean([known[b, c].low <= truth <= known[b, c].high for b, c, _ in drawn])
+    assert 0.93 <= covered <= 0.99
+
+
+def test_the_bootstrap_covers_about_95_percent() -> None:
+    """Twenty rounds whose pairs share the machine's mood, true ratio 2."""
+    rng = np.random.default_rng(23)
+    covered = 0
+    for seed in range(300):
+        mood = rng.lognormal(0, 0.15, 20)
+        slow = 8 * mood * rng.lognormal(0, 0.05, 20)
+        fast = 4 * mood * rng.lognormal(0, 0.05, 20)
+        found = bootstrap_ratio_of_medians(slow, fast, seed=seed, resamples=400)
+        covered += found.low <= 2 <= found.high
+    assert 0.91 <= covered / 300 <= 0.99
+
+
+def test_the_bootstrap_keeps_pairs_together() -> None:
+    """Wildly different rounds, but always exactly twice as slow: the ratio has no spread."""
+    fast = np.array([1.0, 5.0, 2.0, 40.0, 3.0])
+    found = bootstrap_ratio_of_medians(2 * fast, fast, seed=0)
+    assert (found.low, found.high) == (2, 2)
+
+
+def test_the_bootstrap_repeats_with_its_seed() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(1, 2, 20), rng.uniform(1, 2, 20)
+    first = bootstrap_ratio_of_medians(a, b, seed=4)
+    assert first == bootstrap_ratio_of_medians(a, b, seed=4)
+    assert first != bootstrap_ratio_of_medians(a, b, seed=5)
+
+
+def test_impossible_counts_are_refused() -> None:
+    for successes, n in ((0, 0), (-1, 5), (6, 5)):
+        with pytest.raises(UsageError):
+            wilson(successes, n)
+    for b, c, n in ((0, 0, 0), (-1, 0, 5), (3, 3, 5)):
+        with pytest.raises(UsageError):
+            paired_difference(b, c, n)
+    with pytest.raises(UsageError, match="confidence"):
+        wilson(1, 2, confidence=95)
+    with pytest.raises(UsageError, match="two pairs"):
+        bootstrap_ratio_of_medians(np.ones(1), np.ones(1), seed=0)
+    with pytest.raises(UsageError, match="positive"):
+        bootstrap_ratio_of_medians(np.ones(2), np.zeros(2), seed=0)
