@@ -34,7 +34,7 @@ def load_image(path: Path) -> Image:
     Raises:
         DataError: it is missing, broken or of a kind without an agreed range; names the file.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -42,7 +42,7 @@ def load_image(path: Path) -> Image:
             warnings.simplefilter("ignore")
             with Image.open(path) as opened:
                 return _to_rgb(ImageOps.exif_transpose(opened), path)
-    except Image.UnidentifiedImageError as cause:
+    except UnidentifiedImageError as cause:
         raise DataError(f"{path} is not an image that Pillow can read") from cause
     except (
         OSError,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import DataError, UsageError
-from edgekit.recipe.schema import InputSpec, PreprocessSpec
+from edgekit.recipe.schema import InputSpec, PreprocessSpec, ResizeSpec
 from edgekit.types import Array
 
 if TYPE_CHECKING:
@@ -175,8 +175,7 @@ def _resize(image: Image, spec: PreprocessSpec) -> Image:
     if resize.shorter_side is not None:
         size = shorter_side_size(image.width, image.height, resize.shorter_side)
     else:
-        assert resize.width is not None and resize.height is not None, "checked on construction"
-        size = (resize.width, resize.height)
+        size = _fixed_size(resize)
     filters = {"bilinear": Resampling.BILINEAR, "bicubic": Resampling.BICUBIC}
     return image.resize(size, filters[resize.filter])
 
@@ -228,28 +227,35 @@ def _check_numbers(spec: PreprocessSpec, channels: int) -> None:
             )
 
 
+def _fixed_size(resize: ResizeSpec) -> tuple[int, int]:
+    """Width and height of a resize that has no ``shorter_side``."""
+    assert resize.width is not None, "checked on construction"
+    assert resize.height is not None, "checked on construction"
+    return resize.width, resize.height
+
+
 def _static_size(spec: PreprocessSpec) -> tuple[int, int] | None:
     """Height and width that every image comes to, where ``spec`` alone decides it."""
     resize, crop = spec.resize, spec.crop
     if crop is None:
-        if resize is None or resize.width is None or resize.height is None:
+        if resize is None or resize.shorter_side is not None:
             return None
-        return resize.height, resize.width
-    if resize is not None:
-        side = resize.shorter_side
-        height, width = (side, side) if side is not None else (resize.height, resize.width)
-        assert height is not None and width is not None, "checked before"
-        # With shorter_side the other side may be longer, so only the smaller one is certain.
-        too_large = (
-            min(crop.height, crop.width) > height
-            if side is not None
-            else crop.height > height or crop.width > width
+        width, height = _fixed_size(resize)
+        return height, width
+    if resize is None:
+        return crop.height, crop.width
+    if resize.shorter_side is not None:
+        # The other side may be longer, so only the crop's smaller one is certain not to fit.
+        width = height = resize.shorter_side
+        too_large = min(crop.width, crop.height) > resize.shorter_side
+    else:
+        width, height = _fixed_size(resize)
+        too_large = crop.width > width or crop.height > height
+    if too_large:
+        raise UsageError(
+            f"preprocess.crop {crop.width}x{crop.height} is larger than what "
+            f"preprocess.resize leaves ({width}x{height})"
         )
-        if too_large:
-            raise UsageError(
-                f"preprocess.crop {crop.width}x{crop.height} is larger than what "
-                f"preprocess.resize leaves ({width}x{height})"
-            )
     return crop.height, crop.width
 
 

@@ -1,0 +1,110 @@
+"""From the text a recipe gives to an open dataset."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Literal
+
+from edgekit.data.arrays import list_array_images, open_arrays
+from edgekit.data.dataset import Dataset, ImageList
+from edgekit.data.folder import list_folder
+from edgekit.data.image_dataset import open_images
+from edgekit.data.manifest import list_manifest, load_manifest, shipped_manifests
+from edgekit.data.preprocess import Preprocessor
+from edgekit.errors import DataError, UsageError
+from edgekit.progress import Progress, SilentProgress
+from edgekit.recipe.schema import InputSpec, PreprocessSpec
+from edgekit.types import Role
+
+_ARRAYS = frozenset({".npy", ".npz"})
+_MANIFESTS = frozenset({".yaml", ".yml"})
+
+
+def open_dataset(
+    dataset: str,
+    *,
+    role: Role,
+    preprocess: PreprocessSpec,
+    inputs: tuple[InputSpec, ...],
+    samples: int | None,
+    crops: bool = True,
+    on_broken: Literal["error", "skip"] = "error",
+    base: Path | None = None,
+    progress: Progress = SilentProgress(),  # noqa: B008 - it has no state
+) -> Dataset:
+    """Open what ``dataset`` names: a shipped manifest, a manifest's path, a folder, .npy or .npz.
+
+    ``samples`` is the most there will be; ``None`` takes every image once (or the manifest's own
+    count of crops). More samples than images gives crops where the manifest has them for the
+    role; ``crops=False`` never does. Paths are relative to ``base`` (default: the working folder).
+
+    Raises:
+        DataError: unknown, empty or broken.
+        UsageError: it does not fit the model's inputs or the preprocessing.
+        FetchError, IntegrityError: an image of a manifest could not be had.
+    """
+    path = find_dataset(dataset, base)
+    if preprocess.kind == "arrays":
+        if path.suffix not in _ARRAYS:
+            raise UsageError(
+                f"preprocess.kind is 'arrays' but {dataset} is not an .npy or .npz file"
+            )
+        return open_arrays(path, role, inputs, preprocess, samples)
+    if len(inputs) != 1:
+        names = ", ".join(spec.name for spec in inputs)
+        raise UsageError(
+            f"images fill one input, the model has {len(inputs)} ({names})",
+            hint="Give an .npz with one array an input, and preprocess.kind: arrays",
+        )
+    preprocessor = Preprocessor(preprocess, inputs[0])
+    return open_images(
+        _list_images(path, role, on_broken, progress),
+        role,
+        preprocessor,
+        samples=samples,
+        crops=crops,
+        on_broken=on_broken,
+        progress=progress,
+    )
+
+
+def find_dataset(dataset: str, base: Path | None = None) -> Path:
+    """The file or folder that ``dataset`` names; a shipped name wins over a path of that name.
+
+    Raises:
+        DataError: there is none; the hint has the nearest names.
+    """
+    shipped = shipped_manifests()
+    if dataset in shipped:
+        return shipped[dataset]
+    path = Path(dataset.removeprefix("file:")).expanduser()
+    if not path.is_absolute() and base is not None:
+        path = base / path
+    if path.exists():
+        return path
+    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, [*shipped, *beside], n=3)
+    raise DataError(
+        f"there is no dataset '{dataset}'",
+        hint=(
+            f"Did you mean {' or '.join(near)}?"
+            if near
+            else f"Give a path, or one of the shipped ones: {', '.join(sorted(shipped))}"
+        ),
+    )
+
+
+def _list_images(
+    path: Path, role: Role, on_broken: Literal["error", "skip"], progress: Progress
+) -> ImageList:
+    if path.is_dir():
+        return list_folder(path, role, on_broken)
+    if path.suffix in _ARRAYS:
+        return list_array_images(path, role)
+    if path.suffix in _MANIFESTS:
+        return list_manifest(load_manifest(path), role, progress)
+    raise DataError(
+        f"{path} is not a dataset",
+        hint="Give an image folder, a manifest (.yaml), or an .npy or .npz file.",
+    )
