@@ -227,10 +227,10 @@ def _package_fact(
     status: Status = "missing"
     if installed is not None:
         status = "ok" if supported.contains(installed, prereleases=True) else "outside"
-    wanted = f"{name}{supported}" if extras[0] == "core" else f"{_OURS}[{extras[0]}]"
-    install = f"pip install '{wanted}'"
     # Lower bound first, as people write it.
     text = ",".join(sorted(map(str, supported), reverse=True))
+    wanted = f"{name}{text}" if extras[0] == "core" else f"{_OURS}[{extras[0]}]"
+    install = f"pip install '{wanted}'"
     return PackageFact(name, extras, text, installed, status, install)
 
 

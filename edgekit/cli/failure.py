@@ -37,6 +37,9 @@ def render(error: BaseException, args: list[str], stream: TextIO | None = None) 
         case EdgekitError():
             _edgekit_error(error, out)
             return error.exit_code
+        case click.exceptions.NoArgsIsHelpError():
+            print(error.format_message(), file=out)
+            return EXIT_USAGE
         case click.ClickException():
             _click_error(error, out)
             return EXIT_USAGE

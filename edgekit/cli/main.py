@@ -18,11 +18,11 @@ from edgekit.version import __version__
 VERBS = {
     "quantize": (
         "edgekit.cli.quantize:quantize",
-        "Quantize a model, measure it, and say pass or fail by exit code.",
+        "Quantize a model, measure what that cost and gained, and judge it.",
     ),
     "init": (
         "edgekit.cli.init:init",
-        "Look into a model file and write a recipe for it.",
+        "Look into MODEL (.pt2, TorchScript or float .tflite) and write a commented recipe for it.",
     ),
     "recipes": (
         "edgekit.cli.recipes:recipes",
