@@ -83,7 +83,8 @@ class RecipeError(UsageError):
         self.problems = problems
 
     def __str__(self) -> str:
-        return "\n".join([super().__str__(), *(f"  {problem}" for problem in self.problems)])
+        listed = (f"  {problem}".replace("\n", "\n    ") for problem in self.problems)
+        return "\n".join([super().__str__(), *listed])
 
 
 class SourceError(UsageError):

@@ -100,12 +100,9 @@ def validate_command(
     everything = tuple(problem for problems in found.values() for problem in problems)
     if everything:
         count = "1 problem" if len(everything) == 1 else f"{len(everything)} problems"
-        bad = sum(1 for problems in found.values() if problems)
-        raise RecipeError(f"{count} in {bad} of {_count(len(found))}", problems=everything)
-
-
-def _count(recipe_count: int) -> str:
-    return "1 recipe" if recipe_count == 1 else f"{recipe_count} recipes"
+        bad = [name for name, problems in found.items() if problems]
+        place = bad[0] if len(bad) == 1 else f"{len(bad)} of {len(found)} recipes"
+        raise RecipeError(f"{count} in {place}", problems=everything)
 
 
 def _problems(name: str, overrides: tuple[str, ...]) -> tuple[RecipeError, ...]:

@@ -65,6 +65,8 @@ def _factory_needs(recipe: Recipe) -> Findings:
             hint = "e.g. my_package.models:make_model"
             yield Finding(("model", "factory"), "expected 'module:callable'", hint)
         return
+    if model.file is None:
+        return  # told by _factory_or_file
     if model.weights:
         hint = "a saved model in 'file' holds its own"
         yield Finding(("model", "weights"), "weights need a 'factory' to load them into", hint)
@@ -177,12 +179,12 @@ def _images_fit_the_input(recipe: Recipe) -> Findings:
         return
     if len(target.shape) != 4:
         return  # told by _layouts
+    yield from _shapes_agree(preprocess, target)
     if target.dtype not in ("float32", "uint8"):
         yield Finding((*path, "dtype"), f"an image cannot be fed as {target.dtype}")
     if target.dtype == "uint8" and not _keeps_pixels(preprocess):
         message = "the model takes bare uint8 pixels, but divisor, mean and std make other numbers"
         yield Finding((*path, "dtype"), message)
-    yield from _shapes_agree(preprocess, target)
 
 
 def _shapes_agree(preprocess: PreprocessSpec, target: InputSpec) -> Findings:

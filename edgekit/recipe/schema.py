@@ -258,7 +258,7 @@ class LatencySpec:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole recipe. ``origin`` is where it was read from and is no part of its content."""
+    """A whole recipe."""
 
     name: str = field(metadata=_doc("names the run folder", default="the file's name"))
     model: ModelSpec = field(metadata=_doc("the trained model"))
@@ -275,5 +275,7 @@ class Recipe:
     gate: GateSpec = field(default=GateSpec(), metadata=_doc("limits of the verdict"))
     latency: LatencySpec = field(default=LatencySpec(), metadata=_doc("host latency"))
     origin: Path | None = field(
-        default=None, compare=False, metadata=_doc("file it was read from", internal=True)
+        default=None,
+        compare=False,
+        metadata=_doc("file it was read from; no part of the content", internal=True),
     )

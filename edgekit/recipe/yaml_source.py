@@ -1,13 +1,11 @@
 """YAML text to plain values that remember where they stand.
 
-Scalars follow YAML 1.2's core schema: ``on``, ``no`` and ``2024-01-01`` are text, ``1e-3`` is a
-number, only ``true``/``false`` are booleans. Keys are always text, as written. Anchors, aliases and
+Scalars have the types of ``yaml_types``; keys are always text, as written. Anchors, aliases and
 ``<<`` work; tags other than YAML's own, duplicate keys and a second document are errors.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import yaml
 
 from edgekit.errors import EdgekitError, RecipeError, Where
+from edgekit.recipe.yaml_types import Dumper, Loader
 
 KeyPath = tuple[str | int, ...]
 """A place inside a document: mapping keys and list indices from the root, which is ``()``."""
@@ -93,7 +92,7 @@ def parse_yaml(text: str, file: str, *, error: type[EdgekitError] = RecipeError)
         error: not YAML, with the line and what was expected there.
     """
     try:
-        loader = _Loader(text)
+        loader = Loader(text)
         try:
             root = loader.get_single_node()
             reader = _Reader(loader, file, error)
@@ -120,41 +119,8 @@ def parse_yaml(text: str, file: str, *, error: type[EdgekitError] = RecipeError)
 
 def dump_yaml(value: Any) -> str:
     """Block-style YAML of plain values, in their own order; `parse_yaml` reads it back equal."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's implicit types."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes whatever either version of YAML would take for something other than text."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def represent_sequence(
-        self, tag: str, sequence: Any, flow_style: bool | None = None
-    ) -> yaml.SequenceNode:
-        short = all(isinstance(item, int | float) for item in sequence)
-        return super().represent_sequence(tag, sequence, flow_style=short or flow_style)
-
-
-_Loader.yaml_implicit_resolvers = {}
-_INT = re.compile(r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$")
-_FLOAT = re.compile(
-    r"^(?:[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
-    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-)
-for _class in (_Loader, _Dumper):
-    for _name, _pattern, _first in (
-        ("bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF"),
-        ("null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
-        ("int", _INT, "-+0123456789"),
-        ("float", _FLOAT, "-+0123456789."),
-        ("merge", re.compile(r"^<<$"), "<"),
-    ):
-        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, list(_first))
 
 _SCALAR_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")}
 _MERGE_TAG = "tag:yaml.org,2002:merge"
@@ -163,7 +129,7 @@ _MERGE_TAG = "tag:yaml.org,2002:merge"
 class _Reader:
     """Turns nodes into plain values, noting each key's place as it goes."""
 
-    def __init__(self, loader: _Loader, file: str, error: type[EdgekitError]):
+    def __init__(self, loader: Loader, file: str, error: type[EdgekitError]):
         self.places: dict[KeyPath, Place] = {}
         self._loader = loader
         self._file = file
