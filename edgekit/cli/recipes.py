@@ -12,7 +12,7 @@ import click
 from edgekit.errors import EXIT_USAGE, RecipeError
 from edgekit.recipe.dump import recipe_to_dict, recipe_to_yaml
 from edgekit.recipe.load import find_recipe, load_recipe, shipped_recipes
-from edgekit.recipe.schema import Recipe
+from edgekit.recipe.schema import ModelSpec, Recipe
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="JSON on stdout and nothing else.")
 _SET = click.option(
@@ -140,9 +140,15 @@ def _summary(recipe: Recipe) -> dict[str, str]:
     return {
         "name": recipe.name,
         "method": recipe.quantize.method,
-        "model": f"{recipe.model.framework} {recipe.model.factory or recipe.model.file}",
+        "model": f"{recipe.model.framework} {_short(recipe.model)}",
         "summary": recipe.summary,
     }
+
+
+def _short(model: ModelSpec) -> str:
+    if model.factory is not None:
+        return model.factory.rpartition(":")[2]
+    return Path(model.file or "").name
 
 
 def _print_json(value: Any) -> None:
@@ -163,7 +169,7 @@ def _print_table(rows: list[dict[str, str]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for key in ("name", "method", "model", "summary"):
-        table.add_column(key, no_wrap=key == "name", overflow="fold")
+        table.add_column(key, no_wrap=key in ("name", "method"), overflow="fold")
     for row in rows:
         table.add_row(*(row[key] for key in ("name", "method", "model", "summary")))
     stdout_console().print(table)
