@@ -132,7 +132,10 @@ def test_what_the_runtime_said_before_it_died_is_told(tmp_path: Path, path: Path
     fake.mkdir()
     (fake / "__init__.py").write_text("")
     (fake / "interpreter.py").write_text(
-        "import os\nos.write(2, b'F0000 check failed: everything\\n')\nos.abort()\n"
+        "import os\n"
+        "def Interpreter(**options):\n"
+        "    os.write(2, b'F0000 check failed: everything\\n')\n"
+        "    os.abort()\n"
     )
     sys.path.insert(0, str(tmp_path))
     try:
@@ -193,7 +196,7 @@ def test_the_child_does_not_outlive_its_parent(path: Path) -> None:
 
 def test_ctrl_c_reaches_the_parent_only_and_once(path: Path) -> None:
     script = """
-        import sys
+        import sys, time
         from pathlib import Path
         import numpy as np
         from edgekit.runtimes.child import ChildSession
@@ -201,9 +204,14 @@ def test_ctrl_c_reaches_the_parent_only_and_once(path: Path) -> None:
         with ChildSession(Path(sys.argv[1])) as session:
             print(session.pid, flush=True)
             try:
+                time.sleep(60)
+            except KeyboardInterrupt:
+                print("interrupted, alive:", set(session.run(feeds)) == {"hidden", "scores"})
+            print("busy", flush=True)
+            try:
                 session.time_ms(feeds, 50_000_000)
             except KeyboardInterrupt:
-                print("interrupted", flush=True)
+                print("interrupted again", flush=True)
     """
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script), str(path)],
@@ -217,8 +225,12 @@ def test_ctrl_c_reaches_the_parent_only_and_once(path: Path) -> None:
         pid = int(parent.stdout.readline())
         time.sleep(0.3)
         os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: the whole foreground group
+        assert parent.stdout.readline() == "interrupted, alive: True\n"
+        assert parent.stdout.readline() == "busy\n"
+        time.sleep(0.3)
+        os.killpg(parent.pid, signal.SIGINT)
         out, err = parent.communicate(timeout=20)
-    assert (parent.returncode, out, err) == (0, "interrupted\n", "")
+    assert (parent.returncode, out, err) == (0, "interrupted again\n", "")
     assert not is_alive(pid)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -171,15 +175,34 @@ def test_a_model_that_fails_while_running_says_why() -> None:
             session.time_ms({"x": np.zeros((1, 4), np.float32)}, 1)
 
 
-def test_nothing_reaches_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    """XNNPACK's greeting, warnings and the errors' own text included."""
-    with LiteRTSession(models.float_model()) as session:
-        session.run({"x": some_input()})
-    with LiteRTSession(models.free_batch_model()) as session:
-        session.run({"x": some_input(batch=4)})
-    with pytest.raises(SessionError):
-        LiteRTSession(models.refused_model())
-    assert capfd.readouterr() == ("", "")
+def test_nothing_reaches_the_terminal(tmp_path: Path) -> None:
+    """XNNPACK's greeting (once a process, so in a fresh one) and the errors' own text included."""
+    for name in ("float_model", "free_batch_model", "refused_model"):
+        (tmp_path / name).write_bytes(getattr(models, name)())
+    script = """
+        import sys
+        from pathlib import Path
+        import numpy as np
+        from edgekit.errors import SessionError
+        from edgekit.runtimes.litert import LiteRTSession
+        folder = Path(sys.argv[1])
+        with LiteRTSession(folder / "float_model") as session:
+            session.run({"x": np.zeros((1, 4, 4, 3), np.float32)})
+        with LiteRTSession(folder / "free_batch_model") as session:
+            session.run({"x": np.zeros((4, 4, 4, 3), np.float32)})
+        try:
+            LiteRTSession(folder / "refused_model")
+        except SessionError:
+            print("refused")
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", textwrap.dedent(script), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (done.stdout, done.stderr) == ("refused\n", "")
 
 
 def test_a_closed_session_says_so() -> None:
