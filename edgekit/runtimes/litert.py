@@ -178,7 +178,7 @@ class LiteRTSession:
 def _create(model: Path | bytes, threads: int, name: str) -> Any:
     """A LiteRT interpreter with its tensors allocated."""
     try:
-        from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]
+        from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise MissingError(
             "running a .tflite model needs ai-edge-litert, which is not installed",
