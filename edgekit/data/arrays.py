@@ -154,12 +154,15 @@ def _row_image(images: Array, row: int) -> Image:
 def _load(path: Path, names: Sequence[str] | None) -> tuple[dict[str, Array], Array | None]:
     """Arrays by input name (by key where ``names`` is ``None``), and the labels."""
     try:
-        # Left on disk, an .npy costs memory only for the rows that are read.
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            arrays = {path.stem if names is None else names[0]: loaded}
+        if path.suffix == ".npy":
+            # Left on disk, it costs memory only for the rows that are read.
+            array: Array = np.lib.format.open_memmap(path, mode="r")
+            arrays = {path.stem if names is None else names[0]: array}
         else:
-            with loaded:
+            with path.open("rb") as stream:
+                loaded = np.load(stream, allow_pickle=False)
+                if isinstance(loaded, np.ndarray):
+                    raise ValueError("it is an .npy file under another name")
                 arrays = {key: loaded[key] for key in loaded.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as cause:
         reason = getattr(cause, "strerror", None) or str(cause)
