@@ -1,6 +1,6 @@
 """The stages of a run, in their order. No other module knows it.
 
-    locate -> data -> float graph -> quantize -> inspect -> fidelity -> accuracy -> latency -> gate
+locate -> data -> float graph -> quantize -> inspect -> fidelity -> accuracy -> latency -> gate
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from edgekit.errors import ConversionError
 from edgekit.gate.limits import check_limits
 from edgekit.measure.accuracy import MetricAccuracy, measure_accuracy
 from edgekit.measure.fidelity import Fidelity, fidelity
+from edgekit.measure.host import this_host
 from edgekit.measure.latency import HostLatency, measure_pair
 from edgekit.measure.reference import reference_predictions
 from edgekit.measure.size import measure_size
@@ -100,6 +101,7 @@ class _Run:
             facts = _inspect(artefact, data)
         compared, accuracy = self._compare(source, artefact, data)
         latency = self._time(model, artefact, data)
+        host = this_host()
         size = measure_size(model.files["model"], artefact.path)
         report = Report(
             recipe=recipe.name,
@@ -118,7 +120,9 @@ class _Run:
                 fidelity=compared,
                 accuracy=accuracy,
                 latency=latency if isinstance(latency, HostLatency) else None,
+                host=host,
             ),
+            host=host,
             stages=tuple(self.stages),
             notes=tuple(self.notes),
             data=_described(data),
@@ -206,9 +210,7 @@ class _Run:
         with (
             self._stage("latency"),
             model.open_session(spec.threads) as before,
-            open_session(
-                artefact.path, threads=spec.threads, runtime=artefact.runtime
-            ) as after,
+            open_session(artefact.path, threads=spec.threads, runtime=artefact.runtime) as after,
             self.progress.task("Timing float and INT8 in turns", spec.rounds) as bar,
         ):
             return measure_pair(

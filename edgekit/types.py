@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ Feeds = Mapping[str, Array]
 """Named input arrays of one invocation, batch dimension included."""
 
 
-class ModelKind(str, Enum):
+class ModelKind(StrEnum):
     """What a model is at one point on its way from source to artefact."""
 
     TORCH_MODULE = "torch_module"
@@ -32,7 +32,7 @@ class ModelKind(str, Enum):
     ONNX = "onnx"
 
 
-class ArtefactFormat(str, Enum):
+class ArtefactFormat(StrEnum):
     """What a method produces; the value is also the file's extension in the run folder."""
 
     TFLITE = "tflite"
@@ -41,7 +41,7 @@ class ArtefactFormat(str, Enum):
     ONNX = "onnx"
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """What a sample may be used for. The three never share an image."""
 
     CALIBRATION = "calibration"

@@ -50,8 +50,7 @@ def verify_hop(bridge: str, before: Session, after: Session, samples: Sequence[S
             f"{bridge} changed the model: {error.message}", hint=error.hint
         ) from error
     outputs = tuple(
-        HopOutput(name, output.max_abs, output.sqnr_db)
-        for name, output in compared.outputs.items()
+        HopOutput(name, output.max_abs, output.sqnr_db) for name, output in compared.outputs.items()
     )
     for output in outputs:
         if output.sqnr_db < MIN_SQNR_DB:

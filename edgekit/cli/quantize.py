@@ -61,9 +61,7 @@ def quantize(
 
     recipe = _recipe(recipe_name, model, choices, overrides)
     progress = make_progress(quiet or as_json and not sys.stderr.isatty())
-    report = run(
-        recipe, out=out, force=force, cache=Cache(enabled=not no_cache), progress=progress
-    )
+    report = run(recipe, out=out, force=force, cache=Cache(enabled=not no_cache), progress=progress)
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2, allow_nan=False))
     else:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from edgekit.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASSED
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """What became of one check."""
 
     PASS = "pass"
@@ -18,7 +18,7 @@ class Status(str, Enum):
     NOT_MEASURED = "not_measured"
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """What became of the gate."""
 
     PASS = "pass"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,9 @@ def reference_predictions(
 
 
 def _save(predictions: Predictions, file: Path) -> None:
-    arrays = {f"{_OUTPUT}{name}": array for name, array in predictions.outputs.items()}
+    arrays: dict[str, Any] = {
+        f"{_OUTPUT}{name}": array for name, array in predictions.outputs.items()
+    }
     if predictions.labels is not None:
         arrays["labels"] = predictions.labels
     np.savez(file, ids=np.array(predictions.ids, dtype=np.str_), **arrays)

@@ -12,6 +12,7 @@ from edgekit.bridges.verify import Hop
 from edgekit.gate.check import Check, Verdict, verdict
 from edgekit.measure.accuracy import MetricAccuracy
 from edgekit.measure.fidelity import Fidelity
+from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.size import Size
 from edgekit.tflite.facts import GraphFacts
@@ -48,6 +49,7 @@ class Report:
     fidelity: Fidelity
     accuracy: Mapping[str, MetricAccuracy]
     latency: HostLatency | NotMeasured
+    host: Host
     checks: tuple[Check, ...]
     stages: tuple[Stage, ...]
     notes: tuple[str, ...] = ()
@@ -82,8 +84,7 @@ class Report:
             "latency": self._latency(),
             "artefact": self._artefact(),
             "checks": [
-                {**dataclasses.asdict(check), "status": check.status.value}
-                for check in self.checks
+                {**dataclasses.asdict(check), "status": check.status.value} for check in self.checks
             ],
             "data": dict(self.data),
             "bridges": [dataclasses.asdict(hop) for hop in self.bridges],
@@ -98,6 +99,7 @@ class Report:
         else:
             fields = dataclasses.fields(self.latency)
             host = {f.name: getattr(self.latency, f.name) for f in fields if f.name != "raw"}
+        host |= dataclasses.asdict(self.host)
         return {"host": host, "devices": {"measured": False, "why": "no device was asked for"}}
 
     def _artefact(self) -> dict[str, Any]:

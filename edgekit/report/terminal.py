@@ -12,7 +12,8 @@ from edgekit.measure.latency import HostLatency
 from edgekit.report.report import Report
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group
+    from rich.console import Console, Group, RenderableType
+    from rich.table import Table
 
 _STATUS_STYLES = {
     Status.PASS: "green",
@@ -28,7 +29,7 @@ def render(report: Report) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    parts = [_figures(report), _checks(report.checks)]
+    parts: list[RenderableType] = [_figures(report), _checks(report.checks)]
     parts += [Text(f"note: {note}", style="dim") for note in report.notes]
     verdict = report.verdict
     parts.append(
@@ -54,7 +55,7 @@ def relative(folder: Path) -> str:
         return str(folder)
 
 
-def _figures(report: Report) -> object:
+def _figures(report: Report) -> Table:
     from rich.table import Table
 
     table = Table(title=f"{report.recipe} · {report.artefact.method}", title_justify="left")
@@ -79,7 +80,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
             f"host latency, {latency.threads} thread{'s' if latency.threads > 1 else ''}",
             f"{latency.float_ms:.2f} ms",
             f"{latency.quantized_ms:.2f} ms",
-            f"{latency.speedup:.2f} x faster [{latency.ci_low:.2f}, {latency.ci_high:.2f}]",
+            f"{latency.speedup:.2f} x  [{latency.ci_low:.2f}, {latency.ci_high:.2f}]",
         )
     else:
         yield ("host latency", "", "", f"not measured: {latency.why}")
@@ -103,7 +104,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
     )
 
 
-def _checks(checks: tuple[Check, ...]) -> object:
+def _checks(checks: tuple[Check, ...]) -> Table:
     from rich.table import Table
     from rich.text import Text
 

@@ -54,9 +54,7 @@ def write_run(
         steps[image.name] = Preprocessor(recipe.preprocess, image).steps()
     _write_json(
         folder / "contract.json",
-        contract(
-            info, recipe.model.inputs, steps, task=recipe.evaluate.task, labels=labels
-        ),
+        contract(info, recipe.model.inputs, steps, task=recipe.evaluate.task, labels=labels),
     )
     _write_json(folder / "report.json", report.to_dict())
     _write_json(

@@ -19,7 +19,7 @@ from edgekit.types import Array, Feeds, TensorInfo
 if TYPE_CHECKING:
     from edgekit.recipe.schema import InputSpec
 
-MAX_FREE_BATCH = 16
+MAX_FREE_BATCH = 4
 
 
 class TorchSession:
@@ -154,7 +154,7 @@ class TorchSession:
         for name, array in arrays.items():
             tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
             if name in self._channels_first:
-                tensor = tensor.permute(0, 3, 1, 2).contiguous()
+                tensor = tensor.permute(0, 3, 1, 2)  # torch calls these strides channels_last
             tensors.append(tensor)
         return tensors
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.cache import file_sha256
@@ -63,7 +64,7 @@ def check_ends(graph: Graph, spec: ModelSpec) -> None:
         )
 
 
-def _inputs(ends: list[tuple[str, tuple[int, ...], str]]) -> str:
+def _inputs(ends: Sequence[tuple[str, tuple[int, ...], str]]) -> str:
     return "; ".join(f"{name} {list(shape)} {dtype}" for name, shape, dtype in ends)
 
 

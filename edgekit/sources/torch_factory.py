@@ -142,9 +142,7 @@ def _code_fingerprint(module: str, file: Path | None, paths: tuple[Path, ...]) -
         sources = sorted(file.parent.glob("*.py"))
     else:
         sources = sorted(_package_files(module.split(".", 1)[0], paths))
-    return content_key(
-        {"sources": [file_sha256(source) for source in sources]}
-    )
+    return content_key({"sources": [file_sha256(source) for source in sources]})
 
 
 def _package_files(package: str, paths: tuple[Path, ...]) -> list[Path]:

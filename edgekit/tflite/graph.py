@@ -133,9 +133,7 @@ def _ints(values: Any) -> tuple[int, ...]:
     return () if values is None else tuple(int(value) for value in values)
 
 
-def _tensor(
-    index: int, tensor: Any, model: Any, types: dict[int, str], file_bytes: int
-) -> Tensor:
+def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str], file_bytes: int) -> Tensor:
     buffer = model.buffers[tensor.buffer]
     size = 0 if buffer.data is None else len(buffer.data)
     quantization = tensor.quantization

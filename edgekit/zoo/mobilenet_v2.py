@@ -3,7 +3,6 @@ state dict, so that its published ImageNet weights load strictly."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 # (expansion, output channels, blocks, stride of the first block): table 2 of the paper.
