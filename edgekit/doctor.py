@@ -23,6 +23,7 @@ from typing import Literal
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from edgekit.cache import CACHE_DIR_VARIABLE, cache_folder
 from edgekit.errors import EXIT_MISSING, EXIT_PASSED, MissingError
@@ -226,12 +227,19 @@ def _package_fact(
 ) -> PackageFact:
     status: Status = "missing"
     if installed is not None:
-        status = "ok" if supported.contains(installed, prereleases=True) else "outside"
+        status = "ok" if _inside(installed, supported) else "outside"
     # Lower bound first, as people write it.
     text = ",".join(sorted(map(str, supported), reverse=True))
     wanted = f"{name}{text}" if extras[0] == "core" else f"{_OURS}[{extras[0]}]"
     install = f"pip install '{wanted}'"
     return PackageFact(name, extras, text, installed, status, install)
+
+
+def _inside(version: str, supported: SpecifierSet) -> bool:
+    try:
+        return supported.contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return False  # somebody's own numbering
 
 
 def expand_extra(extra: str, requires: Iterable[str]) -> frozenset[str]:

@@ -101,7 +101,7 @@ def test_ctrl_c_leaves_a_clean_line() -> None:
     assert ran.code == 130
     assert ran.stdout == ""
     last = ran.drawn[ran.drawn.rindex("\x1b[2K") :]
-    assert CONTROL.sub("", last).lstrip("\r") == "interrupted\r\n"
+    assert CONTROL.sub("", last).lstrip("\r\n") == "interrupted\r\n"
     assert ran.drawn.count("\x1b[?25l") == ran.drawn.count("\x1b[?25h")
 
 
