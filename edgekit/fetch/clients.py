@@ -54,7 +54,13 @@ def download(source: Source, form: Form, folder: Path) -> Path:
         command = [*_pip(), "download", *options, "--dest=.", source.package]
         run_client("pip", command, folder, source)
     elif form == "npm":
-        options = ["--ignore-scripts", "--loglevel=error", "--no-update-notifier"]
+        # npm's own waits between attempts add up to over a minute without a network.
+        waits = [
+            "--fetch-retries=2",
+            "--fetch-retry-mintimeout=500",
+            "--fetch-retry-maxtimeout=2000",
+        ]
+        options = ["--ignore-scripts", "--loglevel=error", "--no-update-notifier", *waits]
         run_client("npm", [find("npm"), "pack", *options, source.package], folder, source)
     else:
         run_client("apt-get", [find("apt-get"), "download", source.package], folder, source)
