@@ -11,6 +11,7 @@ from edgekit.bridges.bridge import Bridge
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
 from edgekit.recipe.schema import InputSpec
+from edgekit.sources.pytorch import require_torch
 from edgekit.sources.source import SourceModel
 from edgekit.sources.tflite import float_tflite
 from edgekit.tflite.names import readable_names
@@ -27,8 +28,7 @@ class LitertTorch:
         return f"litert-torch {version('litert-torch')}, torch {version('torch')}, {_REVISION}"
 
     def convert(self, source: SourceModel, folder: Path) -> Path:
-        import torch
-
+        torch = require_torch()
         module = _channels_last(_module(source), source.inputs)
         examples = tuple(_example(torch, spec) for spec in source.inputs)
         file = folder / "model.float.tflite"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +59,7 @@ def quantize(
     from edgekit.pipeline import quantize as run
 
     recipe = _recipe(recipe_name, model, choices, overrides)
-    progress = make_progress(quiet or as_json and not sys.stderr.isatty())
+    progress = make_progress(quiet)
     report = run(recipe, out=out, force=force, cache=Cache(enabled=not no_cache), progress=progress)
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2, allow_nan=False))

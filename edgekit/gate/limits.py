@@ -95,7 +95,7 @@ def _fidelity(gate: GateSpec, fidelity: Fidelity) -> Iterator[Check]:
                 "fidelity.agreement",
                 gate.agreement_min,
                 fidelity.agreement,
-                f"float and quantized choose the same class on {same} of these {fidelity.n} samples",
+                f"float and quantized choose the same class on {same} of {fidelity.n} samples",
             )
     if gate.sqnr_db_min is not None:
         yield _at_least(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QuantizeJob:
-    """All a method may use. ``model`` is of a kind the method accepts; the file goes to ``folder``."""
+    """All a method may use: a ``model`` of a kind it accepts, a ``folder`` to write its file to."""
 
     model: SourceModel
     options: QuantizeSpec

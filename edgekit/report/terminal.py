@@ -89,7 +89,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
             f"{name}, {metric.n} labelled",
             f"{metric.float:.1%}",
             f"{metric.quantized:.1%}",
-            f"{-metric.drop * 100:+.1f} points "
+            f"{0.0 - metric.drop * 100:+.1f} points "
             f"[{-metric.ci_high * 100:+.0f}, {-metric.ci_low * 100:+.0f}]",
         )
     if fidelity.agreement is not None:
@@ -114,7 +114,7 @@ def _checks(checks: tuple[Check, ...]) -> Table:
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "")
     for check in checks:
         table.add_row(
-            check.name if check.required else f"{check.name} (optional)",
+            check.name if check.required else f"{check.name} (not required)",
             _number(check.limit),
             _number(check.value),
             Text(check.status.value.replace("_", " "), style=_STATUS_STYLES[check.status]),

@@ -1,1 +1,1 @@
-"""The run folder: what one run leaves behind, and how it comes to stand there whole or not at all."""
+"""The run folder: what a run leaves behind, and how it stands there whole or not at all."""

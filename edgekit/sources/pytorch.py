@@ -96,7 +96,7 @@ def file_kind(file: Path) -> ModelKind:
     except (OSError, zipfile.BadZipFile) as error:
         raise SourceError(
             f"{file} is neither an ExportedProgram nor a TorchScript file: {error}",
-            hint="Save one with torch.export.save(torch.export.export(model, inputs), 'model.pt2').",
+            hint="Make one: torch.export.save(torch.export.export(model, inputs), 'model.pt2')",
         ) from error
     if any(n.startswith("models/") and n.endswith(".json") for n in names) or (
         "archive_format" in names

@@ -78,8 +78,9 @@ class Factory:
         for name in self.attribute.split("."):
             if not hasattr(found, name):
                 near = get_close_matches(name, dir(found), n=1)
+                owner = getattr(found, "__name__", found)
                 raise SourceError(
-                    f"model.factory {self.text}: {getattr(found, '__name__', found)} has no {name!r}",
+                    f"model.factory {self.text}: {owner} has no {name!r}",
                     hint=f"Did you mean {near[0]!r}?" if near else None,
                 )
             found = getattr(found, name)
@@ -163,7 +164,8 @@ def _import_file(file: Path) -> ModuleType:
     # Importable by a name of its own, so that two recipes' model.py do not meet in sys.modules.
     name = f"edgekit_factory_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.insert(0, str(file.parent))

@@ -48,7 +48,7 @@ def unpack(data: bytes, name: str = "model") -> Any:
     """
     if data[4:8] != FILE_IDENTIFIER:
         raise SourceError(
-            f"{name} is not a .tflite file (its bytes 4 to 8 are {data[4:8]!r}, not {FILE_IDENTIFIER!r})",
+            f"{name} is not a .tflite file: its bytes 4 to 8 are {data[4:8]!r}, not 'TFL3'",
             hint="Give the file that the converter wrote, not an archive or a checkpoint.",
         )
     try:
