@@ -24,5 +24,5 @@ def shipped(folder: Literal["recipes", "calibration"]) -> Path:
             return candidate
     raise MissingError(
         f"this installation of edgekit has no '{folder}' folder",
-        hint="Reinstall it: python -m pip install --force-reinstall edgekit",
+        hint="Install it again from where it was installed from.",
     )

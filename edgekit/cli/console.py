@@ -91,10 +91,15 @@ class _BarTask:
 
 
 class BarProgress:
-    """Bars by rich, which is imported by the first task that lasts."""
+    """Bars by rich, which is imported by the first task that lasts.
+
+    They are drawn on a duplicate of stderr's descriptor, which stays the terminal while
+    ``edgekit.capture`` keeps a converter's output away from the original.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
         self._bars: RichProgress | None = None
 
     @contextmanager
@@ -130,7 +135,7 @@ class BarProgress:
             if task.over:
                 return
             if self._bars is None:
-                self._bars = _rich_bars()
+                self._bars = _rich_bars(self._terminal)
                 self._bars.start()
             task.bar = self._bars.add_task(task.description, total=task.total, completed=task.done)
             self._bars.tasks[-1].start_time = task.started_at
@@ -152,14 +157,14 @@ class BarProgress:
         with self._lock:
             line = f"{styled(label, sys.stderr, fg=colour)} {message}"
             if self._bars is None:
-                print(line, file=sys.stderr, flush=True)
+                print(line, file=self._terminal, flush=True)
             else:
                 from rich.text import Text
 
                 self._bars.console.print(Text.from_ansi(line), soft_wrap=True)
 
 
-def _rich_bars() -> RichProgress:
+def _rich_bars(terminal: TextIO) -> RichProgress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Task as RichTask
@@ -170,7 +175,7 @@ def _rich_bars() -> RichProgress:
         def render(self, task: RichTask) -> Text:
             return Text("" if task.total is None else f"{task.completed:.0f}/{task.total:.0f}")
 
-    console = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
+    console = Console(file=terminal, highlight=False, markup=False, emoji=False)
     narrow = console.width < NARROW_COLUMNS
     name = TextColumn(
         "{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1)
@@ -183,4 +188,5 @@ def _rich_bars() -> RichProgress:
         expand=narrow,
         transient=True,
         redirect_stdout=False,
+        redirect_stderr=False,
     )
