@@ -8,7 +8,7 @@ from edgekit.types import ModelKind
 BRIDGES: dict[str, BridgeEntry] = {
     "litert_torch": BridgeEntry(
         module="edgekit.bridges.litert_torch",
-        accepts=(ModelKind.TORCH_MODULE, ModelKind.EXPORTED_PROGRAM),
+        accepts=(ModelKind.TORCH_MODULE, ModelKind.EXPORTED_PROGRAM, ModelKind.TORCHSCRIPT),
         produces=ModelKind.FLOAT_TFLITE,
         requires=("litert_torch", "torch"),
         summary="PyTorch to float32 channels-last .tflite",

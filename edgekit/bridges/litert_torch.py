@@ -18,7 +18,7 @@ from edgekit.tflite.names import readable_names
 from edgekit.types import ModelKind
 
 # Raise when what this module writes changes for the same input: cached graphs are then remade.
-_REVISION = 1
+_REVISION = 2
 
 
 class LitertTorch:
@@ -29,7 +29,9 @@ class LitertTorch:
 
     def convert(self, source: SourceModel, folder: Path) -> Path:
         torch = require_torch()
-        module = _channels_last(_module(source), source.inputs)
+        from edgekit.bridges.channels_last import ChannelsLast
+
+        module = ChannelsLast(_module(source), source.inputs, source.outputs)
         examples = tuple(_example(torch, spec) for spec in source.inputs)
         file = folder / "model.float.tflite"
         with captured_output() as log, warnings.catch_warnings():
@@ -44,8 +46,9 @@ class LitertTorch:
                     hint=f"Its own last words:\n{log.tail()}" if log.tail() else None,
                 ) from error
         names = tuple(spec.name for spec in source.inputs)
+        root = f"{ChannelsLast.__module__}.{ChannelsLast.__qualname__}"
         try:
-            file.write_bytes(readable_names(file.read_bytes(), names, source.outputs))
+            file.write_bytes(readable_names(file.read_bytes(), names, source.outputs, root))
         except ValueError as error:
             raise ConversionError(
                 f"the converted model has other inputs or outputs than the recipe: {error}",
@@ -95,39 +98,6 @@ def _from_torchscript(source: SourceModel) -> Any:
                 hint="Export the original model with torch.export and give its .pt2 instead."
                 + (f"\n{log.tail()}" if log.tail() else ""),
             ) from error
-
-
-def _channels_last(module: Any, inputs: tuple[InputSpec, ...]) -> Any:
-    import torch
-
-    first = tuple(spec.layout == "NCHW" for spec in inputs)
-
-    class ChannelsLast(torch.nn.Module):
-        """Takes NHWC where the model takes NCHW. An exported module has no train(): not called."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = module
-
-        def forward(self, *tensors: Any) -> Any:
-            permuted = (
-                tensor.permute(0, 3, 1, 2) if permute else tensor
-                for tensor, permute in zip(tensors, first, strict=True)
-            )
-            outputs = self.model(*permuted)
-            if isinstance(outputs, dict):
-                outputs = tuple(outputs.values())
-            if isinstance(outputs, (tuple, list)):
-                return tuple(_images_last(output, any(first)) for output in outputs)
-            return _images_last(outputs, any(first))
-
-    wrapper = ChannelsLast()
-    wrapper.training = False
-    return wrapper
-
-
-def _images_last(output: Any, channels_first: bool) -> Any:
-    return output.permute(0, 2, 3, 1) if channels_first and output.dim() == 4 else output
 
 
 def _example(torch: Any, spec: InputSpec) -> Any:

@@ -12,7 +12,7 @@ from edgekit.types import ModelKind
 def find_route(
     start: ModelKind, accepted: Collection[ModelKind], bridge: str = "auto"
 ) -> tuple[str, ...] | None:
-    """Names of the bridges to cross, fewest first; ``()`` when none is needed, ``None`` if none leads.
+    """Names of the fewest bridges to cross; ``()`` if none is needed, ``None`` if none leads there.
 
     ``bridge`` restricts the last hop to that bridge; ``"auto"`` leaves the choice open.
     """

@@ -28,6 +28,7 @@ from edgekit.errors import ConversionError
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.recipe.schema import QuantizeSpec
 from edgekit.runtimes import open_session
+from edgekit.tflite.names import unique_names
 from edgekit.tflite.reductions import with_extremes
 from edgekit.tflite.rewrite import rewrite_for_int8
 from edgekit.types import Artefact, ArtefactFormat
@@ -42,7 +43,7 @@ class LitertStatic:
 
     def quantize(self, job: QuantizeJob) -> Quantized:
         float_file: Path = job.model.value
-        data, rewritten = rewrite_for_int8(float_file.read_bytes())
+        data, rewritten = rewrite_for_int8(unique_names(float_file.read_bytes()))
         for line in rewritten:
             job.progress.note(f"rewrote {line} exactly, so that it can run in INT8")
         statistics, cached = _statistics(job, data)

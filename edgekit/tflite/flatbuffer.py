@@ -71,10 +71,21 @@ def pack(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
+def builtin_of(code: Any) -> int:
+    """The operator an ``OperatorCodeT`` names; files older than 2020 use the 8-bit field alone."""
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+
+def is_constant(model: Any, tensor: Any) -> bool:
+    """Whether the file holds the values of ``tensor``."""
+    buffer = model.buffers[tensor.buffer]
+    return (buffer.data is not None and len(buffer.data) > 0) or bool(buffer.size)
+
+
 def add_operator_code(model: Any, builtin: int, version: int = 1) -> int:
     """Index of the operator code for ``builtin``, appended where the model lacks it."""
     for index, code in enumerate(model.operatorCodes):
-        if code.builtinCode == builtin and code.version >= version:
+        if builtin_of(code) == builtin and code.version >= version:
             return index
     code = schema().OperatorCodeT()
     code.builtinCode = builtin

@@ -11,10 +11,16 @@ from typing import Any
 from edgekit.errors import SourceError
 from edgekit.tflite import flatbuffer
 
+# Stands for an optional input that an operator does not have.
+_ABSENT = -1
+
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor. ``scales`` has one entry, or one a channel along ``axis``; empty when float."""
+    """One tensor. ``scales`` has one entry, or one a channel along ``axis``; empty when float.
+
+    ``shape`` holds 1 for each of ``free_axes``, whose size is only known when the model runs.
+    """
 
     index: int
     name: str
@@ -25,6 +31,7 @@ class Tensor:
     scales: tuple[float, ...] = ()
     zero_points: tuple[int, ...] = ()
     axis: int = 0
+    free_axes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,22 +100,22 @@ def parse_graph(data: bytes, name: str = "model") -> Graph:
     """As ``read_graph``, from bytes."""
     model = flatbuffer.unpack(data, name)
     try:
-        return _graph(model, len(data))
-    except (IndexError, KeyError, TypeError, AttributeError) as error:
+        return _graph(model)
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise SourceError(
             f"{name} is damaged: {error}", hint="Copy or convert the file again."
         ) from error
 
 
-def _graph(model: Any, file_bytes: int) -> Graph:
+def _graph(model: Any) -> Graph:
     subgraph = model.subgraphs[0]
     types = flatbuffer.enum_names("TensorType")
     tensors = tuple(
-        _tensor(index, tensor, model, types, file_bytes)
-        for index, tensor in enumerate(subgraph.tensors)
+        _tensor(index, tensor, model, types) for index, tensor in enumerate(subgraph.tensors)
     )
-    ops = tuple(_op(i, op, model, tensors) for i, op in enumerate(subgraph.operators))
+    ops = tuple(_op(i, op, model, tensors) for i, op in enumerate(subgraph.operators or ()))
     inputs, outputs = _ints(subgraph.inputs), _ints(subgraph.outputs)
+    _check_indices((*inputs, *outputs), tensors)
     signature = model.signatureDefs[0] if model.signatureDefs else None
     named: dict[int, str] = {i: tensors[i].name for i in (*inputs, *outputs)}
     input_names = tuple(named[i] for i in inputs)
@@ -133,7 +140,14 @@ def _ints(values: Any) -> tuple[int, ...]:
     return () if values is None else tuple(int(value) for value in values)
 
 
-def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str], file_bytes: int) -> Tensor:
+def _check_indices(indices: tuple[int, ...], tensors: tuple[Tensor, ...]) -> None:
+    """Python would take a negative index from the end."""
+    for index in indices:
+        if not 0 <= index < len(tensors):
+            raise IndexError(f"tensor {index} of {len(tensors)}")
+
+
+def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str]) -> Tensor:
     buffer = model.buffers[tensor.buffer]
     size = 0 if buffer.data is None else len(buffer.data)
     quantization = tensor.quantization
@@ -149,35 +163,45 @@ def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str], file_byt
         name=flatbuffer.text(tensor.name),
         shape=_ints(tensor.shape),
         dtype=types[tensor.type].lower(),
-        constant=size > 0 or (buffer.size or 0) > 0,
+        constant=flatbuffer.is_constant(model, tensor),
         size_bytes=size or int(buffer.size or 0),
         scales=scales,
         zero_points=zero_points,
         axis=axis,
+        free_axes=tuple(a for a, n in enumerate(_ints(tensor.shapeSignature)) if n < 0),
     )
 
 
 def _op(index: int, op: Any, model: Any, tensors: tuple[Tensor, ...]) -> Op:
     code = model.operatorCodes[op.opcodeIndex]
-    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-    name = flatbuffer.enum_names("BuiltinOperator")[builtin]
+    name = flatbuffer.enum_names("BuiltinOperator")[flatbuffer.builtin_of(code)]
     if name == "CUSTOM":
         name = flatbuffer.text(code.customCode)
     fused = getattr(op.builtinOptions, "fusedActivationFunction", 0)
     inputs, outputs = _ints(op.inputs), _ints(op.outputs)
+    _check_indices((*(i for i in inputs if i != _ABSENT), *outputs), tensors)
+    adjoint = bool(getattr(op.builtinOptions, "adjX", False))
     return Op(
         index=index,
         name=name,
         version=int(code.version),
         inputs=inputs,
         outputs=outputs,
-        macs=_macs(name, [tensors[i] for i in inputs if i >= 0], [tensors[i] for i in outputs]),
+        macs=_macs(
+            name,
+            [tensors[i] for i in inputs if i != _ABSENT],
+            [tensors[i] for i in outputs],
+            adjoint,
+        ),
         activation=flatbuffer.enum_names("ActivationFunctionType")[fused],
     )
 
 
-def _macs(name: str, inputs: list[Tensor], outputs: list[Tensor]) -> int:
-    """Multiply-accumulates of one invocation; 0 for operators that have none to speak of."""
+def _macs(name: str, inputs: list[Tensor], outputs: list[Tensor], adjoint: bool) -> int:
+    """Multiply-accumulates of one invocation, free axes taken as 1; 0 for operators not listed.
+
+    ``adjoint``: a matrix product takes its first operand transposed.
+    """
     if not outputs or len(inputs) < 2:
         return 0
     out, weights = prod(outputs[0].shape), inputs[1].shape
@@ -190,5 +214,5 @@ def _macs(name: str, inputs: list[Tensor], outputs: list[Tensor]) -> int:
     if name == "TRANSPOSE_CONV" and len(inputs) > 2:  # inputs: shape, weights, activations
         return prod(inputs[2].shape) * prod(weights[:3])
     if name == "BATCH_MATMUL":
-        return out * inputs[0].shape[-1]
+        return out * inputs[0].shape[-2 if adjoint else -1]
     return 0

@@ -7,16 +7,21 @@ is 90 KB of a 4 MB file and no line of it fits a terminal. The module path alone
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from edgekit.tflite import flatbuffer
 
-# One step of a path: "package.module.Class_attribute".
-_STEP = re.compile(r"(?:[\w<>]+\.)*[A-Za-z]\w*?_(?P<attribute>\w+)$")
+# One step of a path below its root: "package.module.Class_attribute".
+_STEP = re.compile(r"^(?:[\w<>]+\.)*_*[A-Za-z][A-Za-z0-9]*_(?P<attribute>\w+)$")
+_WHOLE_MODEL = "model"
 
 
-def readable_names(data: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+def readable_names(data: bytes, inputs: Sequence[str], outputs: Sequence[str], root: str) -> bytes:
     """Rename all tensors to short unique paths, and the signature's ends to the given names.
+
+    ``root`` is the qualified name of the exported module's class, as in ``layer_path``.
 
     Raises:
         ValueError: ``inputs`` or ``outputs`` are not as many as the graph's.
@@ -26,42 +31,73 @@ def readable_names(data: bytes, inputs: Sequence[str], outputs: Sequence[str]) -
     for ends, names in ((graph.inputs, inputs), (graph.outputs, outputs)):
         if len(ends) != len(names):
             raise ValueError(f"{len(names)} names ({', '.join(names)}) for {len(ends)} tensors")
-    fixed = dict(zip(map(int, graph.inputs), inputs, strict=True))
-    fixed |= dict(zip(map(int, graph.outputs), outputs, strict=True))
-    taken = set(fixed.values())
-    for index, tensor in enumerate(graph.tensors):
-        if index in fixed:
-            tensor.name = fixed[index].encode()
-            continue
-        name = base = layer_path(flatbuffer.text(tensor.name)) or f"tensor_{index}"
-        suffix = 1
-        while name in taken:
-            suffix += 1
-            name = f"{base}:{suffix}"
-        taken.add(name)
+    # A tensor that is several ends at once is called by the first of its names.
+    fixed: dict[int, str] = {}
+    for index, name in zip((*graph.inputs, *graph.outputs), (*inputs, *outputs), strict=True):
+        fixed.setdefault(int(index), name)
+    taken = {*inputs, *outputs}
+    # Activations first: the plain name of a layer is that of its output, not of its weights.
+    constant = [flatbuffer.is_constant(model, tensor) for tensor in graph.tensors]
+    for index in sorted(range(len(constant)), key=constant.__getitem__):
+        tensor = graph.tensors[index]
+        name = fixed.get(index) or _unique(layer_path(flatbuffer.text(tensor.name), root), taken)
         tensor.name = name.encode()
     for signature in model.signatureDefs or ():
-        if signature.subgraphIndex != 0:
-            continue
-        for entry in (*(signature.inputs or ()), *(signature.outputs or ())):
-            if entry.tensorIndex in fixed:
-                entry.name = fixed[entry.tensorIndex].encode()
+        if signature.subgraphIndex == 0:
+            _rename_ends(signature.inputs, graph.inputs, inputs)
+            _rename_ends(signature.outputs, graph.outputs, outputs)
     return flatbuffer.pack(model)
 
 
-def layer_path(name: str) -> str:
-    """``"…Sequential_features/….ReLU6_2;;…"`` becomes ``"features.2"``; other names are kept.
+def unique_names(data: bytes) -> bytes:
+    """Number the tensors that share a name or have none; signatures keep theirs.
 
-    Only the first of several fused names counts: it is the last operator of the fused group.
+    The bytes are returned unchanged when there is nothing to do. Ranges go to the quantizer by
+    tensor name, so two tensors of one name would share a range.
+    """
+    model = flatbuffer.unpack(data)
+    tensors = model.subgraphs[0].tensors
+    names = [flatbuffer.text(tensor.name) for tensor in tensors]
+    if all(names) and len(set(names)) == len(names):
+        return data
+    used = Counter(names)
+    taken = {name for name, count in used.items() if count == 1}
+    for tensor, name in zip(tensors, names, strict=True):
+        if used[name] > 1 or not name:
+            tensor.name = _unique(name or "tensor", taken).encode()
+    return flatbuffer.pack(model)
+
+
+def layer_path(name: str, root: str) -> str:
+    """``"<root>/….Net_model/….Sequential_features/….ReLU6_2;…"`` becomes ``"features.2"``.
+
+    Names that do not begin with ``root`` are kept. The step below it is the user's model, held by
+    our wrapper: no part of the path. Only the first of several fused names counts: it is the last
+    operator of the fused group.
     """
     first = name.split(";", 1)[0]
-    if "/" not in first:
+    head, *steps = first.split("/")
+    if head != root:
         return first
-    attributes = []
-    for step in first.split("/"):
-        match = _STEP.fullmatch(step)
-        if match is None:
-            return first
-        attributes.append(match["attribute"])
-    # The outermost step is the exported module itself, held by our own wrapper.
-    return ".".join(attributes[1:]) or attributes[0]
+    path = [_STEP.sub(r"\g<attribute>", step) for step in steps]
+    return ".".join(path[1:]) or _WHOLE_MODEL
+
+
+def _unique(base: str, taken: set[str]) -> str:
+    """``base``, or ``base:2`` and so on; added to ``taken``."""
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}:{number}"
+    taken.add(name)
+    return name
+
+
+def _rename_ends(entries: Any, indices: Sequence[int], names: Sequence[str]) -> None:
+    """A tensor that is returned twice gets its names in turn."""
+    waiting: dict[int, list[str]] = {}
+    for index, name in zip(indices, names, strict=True):
+        waiting.setdefault(int(index), []).append(name)
+    for entry in entries or ():
+        if waiting.get(entry.tensorIndex):
+            entry.name = waiting[entry.tensorIndex].pop(0).encode()

@@ -35,6 +35,8 @@ def with_extremes(data: bytes) -> InstrumentedGraph:
     """Add the reductions for every float32 activation, graph inputs included.
 
     Tensors keep their names; signatures are dropped, since the outputs are no longer the model's.
+    The runtime's minimum and maximum may pass over a NaN that stands among numbers; a tensor of
+    NaN alone gives NaN.
     """
     model = flatbuffer.unpack(data)
     schema = flatbuffer.schema()
@@ -44,7 +46,7 @@ def with_extremes(data: bytes) -> InstrumentedGraph:
         MIN_PREFIX: flatbuffer.add_operator_code(model, builtin.REDUCE_MIN),
         MAX_PREFIX: flatbuffer.add_operator_code(model, builtin.REDUCE_MAX),
     }
-    constants = {i for i, t in enumerate(graph.tensors) if _is_constant(model, t)}
+    constants = {i for i, t in enumerate(graph.tensors) if flatbuffer.is_constant(model, t)}
     names: list[str] = []
     outputs: list[int] = []
     axes: dict[int, int] = {}
@@ -77,11 +79,6 @@ def with_extremes(data: bytes) -> InstrumentedGraph:
     graph.outputs = outputs
     model.signatureDefs = None
     return InstrumentedGraph(data=flatbuffer.pack(model), tensors=tuple(names))
-
-
-def _is_constant(model: Any, tensor: Any) -> bool:
-    buffer = model.buffers[tensor.buffer]
-    return (buffer.data is not None and len(buffer.data) > 0) or bool(buffer.size)
 
 
 def _axes_tensor(model: Any, graph: Any, rank: int) -> int:

@@ -5,7 +5,7 @@
     PRELU(x; a)       ->  RELU(x) + (-a) * RELU(-1 * x)
 
 Both sides round identically in float32: multiplying by -1 and by zero is exact, and one of the
-two summands is always zero.
+two summands is always zero. Only the sign of a zero may differ.
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ def rewrite_for_int8(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     model = flatbuffer.unpack(data)
     graph = model.subgraphs[0]
     rewrites = _rewrites()
+    float32 = flatbuffer.schema().TensorType.FLOAT32
     operators: list[Any] = []
     done: list[str] = []
     for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+        builtin = flatbuffer.builtin_of(model.operatorCodes[operator.opcodeIndex])
         output = graph.tensors[operator.outputs[0]] if len(operator.outputs) else None
         rewrite = rewrites.get(builtin)
-        float32 = flatbuffer.schema().TensorType.FLOAT32
         if rewrite is None or output is None or output.type != float32:
             operators.append(operator)
             continue
@@ -64,10 +63,13 @@ class _Editor:
         self.schema = flatbuffer.schema()
 
     def like(self, index: int, suffix: str) -> int:
+        """A new tensor of the shape and type of tensor ``index``, open axes included."""
         tensor = self.graph.tensors[index]
-        shape = tuple(int(n) for n in tensor.shape)
+        shape = () if tensor.shape is None else tuple(int(n) for n in tensor.shape)
         name = f"{flatbuffer.text(tensor.name)}/{suffix}"
-        return flatbuffer.add_tensor(self.model, self.graph, name, shape, tensor.type)
+        added = flatbuffer.add_tensor(self.model, self.graph, name, shape, tensor.type)
+        self.graph.tensors[added].shapeSignature = tensor.shapeSignature
+        return added
 
     def constant(self, index: int, suffix: str, value: Any) -> int:
         name = f"{flatbuffer.text(self.graph.tensors[index].name)}/{suffix}"
@@ -76,12 +78,13 @@ class _Editor:
         return flatbuffer.add_tensor(self.model, self.graph, name, array.shape, float32, array)
 
     def value(self, index: int) -> Any | None:
-        """The float32 array of a constant tensor, or ``None``."""
+        """The array of a float32 constant, or ``None`` for any other tensor."""
         tensor = self.graph.tensors[index]
         data = self.model.buffers[tensor.buffer].data
-        if data is None or len(data) == 0:
+        if data is None or len(data) == 0 or tensor.type != self.schema.TensorType.FLOAT32:
             return None
-        return np.frombuffer(bytes(data), dtype=np.float32).reshape(tensor.shape)
+        shape = () if tensor.shape is None else tensor.shape
+        return np.frombuffer(bytes(data), dtype=np.float32).reshape(shape)
 
     def op(self, builtin: int, inputs: list[int], output: int, options: str | None) -> Any:
         operator = self.schema.OperatorT()
