@@ -31,8 +31,8 @@ class CapturedOutput:
         return os.pread(descriptor, size, 0).decode("utf-8", "replace")
 
     def tail(self, lines: int = 8) -> str:
-        """The last non-empty lines."""
-        kept = [line for line in self.text().splitlines() if line.strip()]
+        """The last non-empty lines, without what a progress bar in another thread drew."""
+        kept = [line for line in self.text().splitlines() if line.strip() and "\x1b" not in line]
         return "\n".join(kept[-lines:])
 
 

@@ -42,7 +42,8 @@ def check_finite(statistics: Statistics) -> None:
         bad = ~(np.isfinite(tensor.min) & np.isfinite(tensor.max))
         if bad.any():
             raise ConversionError(
-                f"calibration: {int(bad.sum())} of {bad.size} samples make NaN or infinity at {name!r}",
+                f"calibration: {int(bad.sum())} of {bad.size} samples make NaN or infinity "
+                f"at {name!r}",
                 hint="Run the float model on these samples; look for bad weights or inputs there.",
             )
 

@@ -50,19 +50,15 @@ def describe(
 
 
 def _describe_tflite(file: Path) -> Described:
-    from edgekit.tflite.facts import graph_facts
+    from edgekit.sources.tflite import refuse_quantized
     from edgekit.tflite.graph import read_graph
 
     graph = read_graph(file)
-    facts = graph_facts(graph)
-    if not facts.float_ops or any(d in ("int8", "uint8") for d in facts.input_dtypes):
-        raise SourceError(
-            f"{file} is quantized already (inputs: {', '.join(facts.input_dtypes)})",
-            hint="Start from the float model.",
-        )
+    refuse_quantized(graph, str(file))
     inputs, guesses = [], []
     for name, index in zip(graph.input_names, graph.inputs, strict=True):
         tensor = graph.tensors[index]
+        _check_free(name, tensor.free_axes)
         inputs.append(_input(name, tensor.shape, tensor.dtype, _nhwc(tensor.shape)))
         if len(tensor.shape) == 4:
             guesses.append(f"input {name} {list(tensor.shape)} is NHWC, as .tflite models are")
@@ -119,13 +115,14 @@ def _program_inputs(program: Any) -> list[tuple[str, tuple[int, ...], str]]:
     values = {node.name: node.meta["val"] for node in program.graph.nodes if "val" in node.meta}
     ends = []
     for name in program.graph_signature.user_inputs:
-        value = values[name]
-        free = [axis for axis, size in enumerate(value.shape) if not isinstance(size, int)]
-        if free and free != [0]:
+        value: Any = values.get(name) if isinstance(name, str) else name
+        if not hasattr(value, "shape"):
             raise SourceError(
-                f"input {name} of the program has dynamic axes {free}",
-                hint="Export it again with fixed shapes; only the batch may be dynamic.",
+                f"the program also takes {value!r}, which is no tensor",
+                hint="Export a module that takes tensors only.",
             )
+        free = tuple(axis for axis, size in enumerate(value.shape) if not isinstance(size, int))
+        _check_free(name, free)
         shape = (1, *value.shape[1:]) if free else tuple(value.shape)
         ends.append((name, tuple(map(int, shape)), str(value.dtype).removeprefix("torch.")))
     return ends
@@ -141,7 +138,7 @@ def _output_shapes(
     try:
         with torch.inference_mode():
             outputs = module(*examples)
-    except (RuntimeError, TypeError) as error:
+    except Exception as error:  # the user's own model
         first = str(error).strip().rsplit("\n", 1)[-1]
         raise SourceError(
             f"the model does not take an input of shape {[list(s) for _, s, _ in ends]}: {first}",
@@ -151,6 +148,14 @@ def _output_shapes(
         outputs = tuple(outputs.values())
     found = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     return tuple(tuple(output.shape) for output in found)
+
+
+def _check_free(name: str, free_axes: tuple[int, ...]) -> None:
+    if free_axes not in ((), (0,)):
+        raise SourceError(
+            f"input {name} has the dynamic axes {', '.join(map(str, free_axes))}",
+            hint="Export the model again with fixed shapes; only the batch may be dynamic.",
+        )
 
 
 def _by_channels(shape: tuple[int, ...]) -> str | None:

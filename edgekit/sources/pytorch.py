@@ -77,7 +77,7 @@ def _build(spec: ModelSpec, factory: torch_factory.Factory, weights: Path | None
     module = factory.call(dict(spec.factory_args))
     if weights is not None:
         torch_weights.load_into(module, weights, trust_pickle=spec.trust_pickle)
-    torch_weights.check_finite(module)
+    torch_weights.check_finite(module.state_dict())
     if any(entry.layout == "NCHW" for entry in spec.inputs):
         # Only strides change. Feeds come channels-last, and convolutions run twice as fast so.
         module.to(memory_format=torch.channels_last)
@@ -98,9 +98,7 @@ def file_kind(file: Path) -> ModelKind:
             f"{file} is neither an ExportedProgram nor a TorchScript file: {error}",
             hint="Make one: torch.export.save(torch.export.export(model, inputs), 'model.pt2')",
         ) from error
-    if any(n.startswith("models/") and n.endswith(".json") for n in names) or (
-        "archive_format" in names
-    ):
+    if "archive_format" in names or "serialized_exported_program.json" in names:
         return ModelKind.EXPORTED_PROGRAM
     if any(n.startswith("code/") for n in names) and "constants.pkl" in names:
         return ModelKind.TORCHSCRIPT
@@ -123,19 +121,18 @@ def load_file(file: Path, kind: ModelKind) -> Any:
 
     try:
         if kind is ModelKind.EXPORTED_PROGRAM:
-            program = torch.export.load(file)
-            torch_weights.check_finite(program)
-            return program
-        module = torch.jit.load(str(file), map_location="cpu").eval()
-    except SourceError:
-        raise
+            model = torch.export.load(file)
+        else:
+            model = torch.jit.load(str(file), map_location="cpu").eval()
     except Exception as error:  # torch raises many types for a bad archive
         raise SourceError(
             f"torch {torch.__version__} cannot read {file}: {_first_line(error)}",
             hint="Save it again with this version of torch, or install the one that wrote it.",
         ) from error
-    torch_weights.check_finite(module)
-    return module
+    # A program has its state as a property, a module as a method.
+    program = kind is ModelKind.EXPORTED_PROGRAM
+    torch_weights.check_finite(model.state_dict if program else model.state_dict())
+    return model
 
 
 def _open(source: SourceModel, threads: int) -> Session:

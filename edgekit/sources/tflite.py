@@ -16,13 +16,17 @@ from edgekit.sources.source import SourceModel
 from edgekit.tflite.graph import Graph, read_graph
 from edgekit.types import ModelKind
 
+QUANTIZED_DTYPES = frozenset({"int4", "int8", "uint8", "int16"})
+
 
 def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> SourceModel:
     """As ``sources.locate``; the graph's inputs and outputs are held against the recipe's."""
     if spec.file is None:
         raise SourceError("a tflite model needs model.file")
     file = fetch(spec.file, sha256=spec.sha256, base=base, progress=progress)
-    check_ends(read_graph(file), spec)
+    graph = read_graph(file)
+    refuse_quantized(graph, spec.file)
+    check_ends(graph, spec)
     return float_tflite(file, spec.inputs, spec.outputs)
 
 
@@ -39,6 +43,25 @@ def float_tflite(
         loader=lambda: file,
         opener=_open,
     )
+
+
+def refuse_quantized(graph: Graph, name: str) -> None:
+    """A quantized source would be quantized twice.
+
+    Raises:
+        SourceError: the graph has integer weights or quantized inputs.
+    """
+    found = [
+        tensor.name
+        for tensor in graph.tensors
+        if tensor.scales and tensor.dtype in QUANTIZED_DTYPES
+    ]
+    if found:
+        raise SourceError(
+            f"{name} is quantized already: {len(found)} of its {len(graph.tensors)} tensors, "
+            f"the first is {found[0]}",
+            hint="Start from the float model.",
+        )
 
 
 def check_ends(graph: Graph, spec: ModelSpec) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,15 +22,14 @@ from typing import Any
 from edgekit.cache import content_key, file_sha256
 from edgekit.errors import EdgekitError, MissingError, SourceError
 from edgekit.fetch import fetch_package
+from edgekit.fetch.source import parse_source
 from edgekit.progress import Progress
 from edgekit.recipe.schema import ModelSpec
-
-_MODEL_LIBRARIES = ("torchvision", "timm")
 
 
 @dataclass(frozen=True)
 class Factory:
-    """A located factory. ``paths`` are put in front of ``sys.path`` while it is imported."""
+    """A located factory. ``paths`` go in front of ``sys.path`` while it is imported and called."""
 
     text: str
     module: str
@@ -41,37 +42,47 @@ class Factory:
         """Build the model.
 
         Raises:
-            MissingError: the module cannot be imported.
+            MissingError: a module is not installed.
             SourceError: no such callable, or it raised, or made something that is no module.
         """
         import torch
 
-        if self.module in _MODEL_LIBRARIES:
-            module = self._from_library(arguments)
-        else:
-            module = self._invoke(self._resolve(self._import()), arguments)
+        # The code may import more of itself when it is called.
+        with _importable(self.paths):
+            module = self._invoke(*self._callable(arguments))
         if not isinstance(module, torch.nn.Module):
             raise SourceError(
                 f"model.factory {self.text} made a {type(module).__name__}, not a torch.nn.Module"
             )
         return module
 
-    def _import(self) -> ModuleType:
-        added = [str(path) for path in self.paths]
-        sys.path[:0] = added
+    def _callable(self, arguments: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+        """The function to call, and its keyword arguments."""
+        if self.module == "timm":
+            function = self._import("timm").create_model
+            return function, {"model_name": self.attribute, **arguments}
+        if self.module == "torchvision":
+            function = self._import("torchvision.models").get_model
+            return function, {"name": self.attribute, **arguments}
+        return self._resolve(self._import(self.module)), arguments
+
+    def _import(self, name: str) -> ModuleType:
         try:
-            if self.file is not None:
-                return _import_file(self.file)
-            return importlib.import_module(self.module)
-        except ImportError as error:
-            missing = error.name or self.module
+            return importlib.import_module(name) if self.file is None else _import_file(self.file)
+        except ModuleNotFoundError as error:
+            missing = error.name or name
             raise MissingError(
-                f"model.factory {self.text}: cannot import {missing}: {error}",
+                f"model.factory {self.text}: there is no module {missing}",
                 hint=f"Install the package that holds it, e.g. pip install {missing.split('.')[0]}",
             ) from error
-        finally:
-            for path in added:
-                sys.path.remove(path)
+        except SyntaxError as error:
+            raise SourceError(f"{error.filename}:{error.lineno}: {error.msg}") from error
+        except Exception as error:  # the user's own code
+            raise SourceError(
+                f"model.factory {self.text}: importing {self.file or name} raised "
+                f"{type(error).__name__}: {error}",
+                hint="Import it in Python to see the whole traceback.",
+            ) from error
 
     def _resolve(self, module: ModuleType) -> Any:
         found: Any = module
@@ -85,13 +96,6 @@ class Factory:
                 )
             found = getattr(found, name)
         return found
-
-    def _from_library(self, arguments: Mapping[str, Any]) -> Any:
-        library = self._import()
-        if self.module == "timm":
-            return self._invoke(library.create_model, {"model_name": self.attribute, **arguments})
-        models = importlib.import_module("torchvision.models")
-        return self._invoke(models.get_model, {"name": self.attribute, **arguments})
 
     def _invoke(self, function: Any, arguments: Mapping[str, Any]) -> Any:
         try:
@@ -120,44 +124,60 @@ def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> Factory:
             hint="Write package.module:function, file.py:function or torchvision:mobilenet_v2.",
         )
     paths = tuple(
-        fetch_package(code.source, sha256=code.sha256, progress=progress) for code in spec.code
+        fetch_package(code.source, sha256=code.sha256, base=base, progress=progress)
+        for code in spec.code
     )
+    local = [
+        path
+        for code, path in zip(spec.code, paths, strict=True)
+        if parse_source(code.source).scheme == "file"
+    ]
     file: Path | None = None
     if left.endswith(".py"):
         file = ((base or Path.cwd()) / left).resolve()
         if not file.is_file():
             raise SourceError(f"model.factory {text}: there is no file {file}")
+        paths = (*paths, file.parent)
     return Factory(
         text=text,
         module=left,
         attribute=attribute,
         file=file,
         paths=paths,
-        fingerprint=_code_fingerprint(left, file, paths),
+        fingerprint=content_key(
+            {
+                "packages": [[code.source, code.sha256] for code in spec.code],
+                "folders": [_hashes(folder.rglob("*.py")) for folder in local],
+                "factory": _hashes(_factory_files(left, file, paths)),
+            }
+        ),
     )
 
 
-def _code_fingerprint(module: str, file: Path | None, paths: tuple[Path, ...]) -> str:
-    """Hash of the Python files the factory may use: its folder, or its top-level package."""
+def _factory_files(module: str, file: Path | None, paths: tuple[Path, ...]) -> Iterable[Path]:
+    """The Python files beside the factory's, or all of its top-level package."""
     if file is not None:
-        sources = sorted(file.parent.glob("*.py"))
-    else:
-        sources = sorted(_package_files(module.split(".", 1)[0], paths))
-    return content_key({"sources": [file_sha256(source) for source in sources]})
-
-
-def _package_files(package: str, paths: tuple[Path, ...]) -> list[Path]:
+        return file.parent.glob("*.py")
+    package = module.split(".", 1)[0]
     if package == "edgekit":  # of ourselves only the zoo defines models
-        return list((Path(__file__).parent.parent / "zoo").glob("*.py"))
-    for path in paths:
-        if (path / package).is_dir():
-            return list((path / package).rglob("*.py"))
-    spec = importlib.util.find_spec(package)
+        return (Path(__file__).parent.parent / "zoo").glob("*.py")
+    spec = importlib.machinery.PathFinder.find_spec(package, list(map(str, paths)))
+    if spec is None and package in sys.modules:  # it may have no spec, like __main__ of a script
+        origin = getattr(sys.modules[package], "__file__", None)
+        spec = sys.modules[package].__spec__
+        if spec is None:
+            return [Path(origin)] if origin else []
+    spec = spec or importlib.util.find_spec(package)
     if spec is None:  # said properly, with a way out, when it is imported
         return []
-    if spec.submodule_search_locations:
-        return [f for folder in spec.submodule_search_locations for f in Path(folder).rglob("*.py")]
-    return [Path(spec.origin)] if spec.origin else []
+    folders = spec.submodule_search_locations
+    if folders:
+        return (file for folder in folders for file in Path(folder).rglob("*.py"))
+    return [Path(spec.origin)] if spec.has_location and spec.origin else []
+
+
+def _hashes(files: Iterable[Path]) -> list[str]:
+    return [file_sha256(file) for file in sorted(files)]
 
 
 def _import_file(file: Path) -> ModuleType:
@@ -168,11 +188,17 @@ def _import_file(file: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(file.parent))
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise SourceError(f"{file}:{error.lineno}: {error.msg}") from error
-    finally:
-        sys.path.remove(str(file.parent))
+    spec.loader.exec_module(module)
     return module
+
+
+@contextmanager
+def _importable(paths: tuple[Path, ...]) -> Iterator[None]:
+    """``paths`` in front of ``sys.path`` while the block runs."""
+    added = [str(path) for path in paths]
+    sys.path[:0] = added
+    try:
+        yield
+    finally:
+        for path in added:
+            sys.path.remove(path)

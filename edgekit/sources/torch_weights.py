@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,6 +14,8 @@ import torch
 from edgekit.errors import SourceError
 
 _NESTED_KEYS = ("state_dict", "model", "model_state_dict")
+# Came with torch 0.4.1 and plays no part in inference; torch itself fills it in for older files.
+_LATER_BUFFER = ".num_batches_tracked"
 _SHOWN = 5
 
 
@@ -24,8 +27,9 @@ def load_into(module: torch.nn.Module, file: Path, *, trust_pickle: bool) -> Non
     """
     state = _state_dict(_read(file, trust_pickle), file)
     wanted = module.state_dict()
+    missing = {key for key in wanted.keys() - state.keys() if not key.endswith(_LATER_BUFFER)}
     problems = [
-        *_listed("missing in the file", wanted.keys() - state.keys()),
+        *_listed("missing in the file", missing),
         *_listed("unknown to the model", state.keys() - wanted.keys()),
         *_listed(
             "of another shape",
@@ -41,18 +45,19 @@ def load_into(module: torch.nn.Module, file: Path, *, trust_pickle: bool) -> Non
             f"{file.name} does not fit {type(module).__name__}:\n  " + "\n  ".join(problems),
             hint="Check model.factory and model.factory_args (number of classes, width).",
         )
-    module.load_state_dict(dict(state), strict=True)
+    # Not a copy: its attribute _metadata holds the versions that modules convert old states by.
+    module.load_state_dict(state, strict=True)
 
 
-def check_finite(module: Any) -> None:
-    """Refuse weights with NaN or infinity. Takes a module or an ``ExportedProgram``.
+def check_finite(state: Mapping[str, torch.Tensor]) -> None:
+    """Refuse weights with NaN or infinity.
 
     Raises:
         SourceError: names the tensors.
     """
     bad = [
         name
-        for name, tensor in module.state_dict().items()
+        for name, tensor in state.items()
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
     ]
     if bad:
@@ -65,16 +70,22 @@ def check_finite(module: Any) -> None:
 def _read(file: Path, trust_pickle: bool) -> Any:
     try:
         return torch.load(file, map_location="cpu", weights_only=not trust_pickle)
-    except UnpicklingError as error:
+    except Exception as error:  # a damaged or foreign pickle can end in almost any type
         wanted = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"it asks for {wanted[1]}" if wanted else "it holds more than tensors"
-        raise SourceError(
-            f"{file.name} is a pickle that can run code when loaded: {what}",
-            hint="If you made the file yourself, set model.trust_pickle: true; "
-            "better, save model.state_dict() alone.",
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        first = str(error).strip().split("\n", 1)[0]
+        refused = isinstance(error, UnpicklingError) and not trust_pickle
+        if refused and (wanted or zipfile.is_zipfile(file)):
+            what = f"it asks for {wanted[1]}" if wanted else "it holds more than tensors"
+            raise SourceError(
+                f"{file.name} is a pickle that can run code when loaded: {what}",
+                hint="If you made the file yourself, set model.trust_pickle: true; "
+                "better, save model.state_dict() alone.",
+            ) from error
+        if isinstance(error, AttributeError | ImportError):
+            raise SourceError(
+                f"{file.name} needs a class that cannot be imported: {error}",
+                hint="Save model.state_dict() alone: it needs no class.",
+            ) from error
+        first = str(error).strip().split("\n", 1)[0] or type(error).__name__
         raise SourceError(
             f"{file.name} is damaged or no PyTorch checkpoint: {first}",
             hint="Fetch or copy it again.",
