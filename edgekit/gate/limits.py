@@ -165,11 +165,13 @@ def _latency(gate: GateSpec, latency: HostLatency | None, host: Host) -> Iterato
 
 def _at_most(name: str, limit: float, value: float, why: str) -> Check:
     status = Status.PASS if value <= limit else Status.FAIL
+    why = f"{why}; at most {limit:,.10g} is allowed"
     return Check(name=name, required=True, limit=limit, value=value, status=status, why=why)
 
 
 def _at_least(name: str, limit: float, value: float, why: str) -> Check:
     status = Status.PASS if value >= limit else Status.FAIL
+    why = f"{why}; at least {limit:,.10g} is asked for"
     return Check(name=name, required=True, limit=limit, value=value, status=status, why=why)
 
 

@@ -25,17 +25,22 @@ _VERDICT_STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red"}
 
 
 def render(report: Report) -> Group:
-    """A rich renderable: figures, checks, notes, and the verdict last, where the eye ends."""
+    """A rich renderable: figures, checks, what needs a word, and the verdict last, where the eye
+    ends. Lines wrap at any width; nothing is cut off."""
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [_figures(report), _checks(report.checks)]
+    parts: list[RenderableType] = [_figures(report), "", _checks(report.checks)]
+    for check in report.checks:
+        if check.status is not Status.PASS:
+            label = (f"{check.name}:", _STATUS_STYLES[check.status])
+            parts.append(Text.assemble(label, f" {check.why}"))
     parts += [Text(f"note: {note}", style="dim") for note in report.notes]
     verdict = report.verdict
     parts.append(
         Text.assemble(
             (verdict.value.upper(), _VERDICT_STYLES.get(verdict, "bold yellow")),
-            f"  {_summary(report.checks)}  exit code {report.exit_code}",
+            f"  {_summary(report.checks)}, exit code {report.exit_code}",
         )
     )
     parts.append(Text(f"{relative(report.folder)}{os.sep}", overflow="fold"))
@@ -56,12 +61,17 @@ def relative(folder: Path) -> str:
 
 
 def _figures(report: Report) -> Table:
+    from rich import box
     from rich.table import Table
 
-    table = Table(title=f"{report.recipe} · {report.artefact.method}", title_justify="left")
-    table.add_column("")
-    for heading in ("float", "quantized", "change"):
-        table.add_column(heading, justify="right")
+    title = f"{report.recipe} by {report.artefact.method}"
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False
+    )
+    table.add_column("", overflow="fold")
+    for heading in ("float", "quantized"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("change [95 %]", justify="right", overflow="fold")
     for row in _rows(report):
         table.add_row(*row)
     return table
@@ -80,7 +90,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
             f"host latency, {latency.threads} thread{'s' if latency.threads > 1 else ''}",
             f"{latency.float_ms:.2f} ms",
             f"{latency.quantized_ms:.2f} ms",
-            f"{latency.speedup:.2f} x  [{latency.ci_low:.2f}, {latency.ci_high:.2f}]",
+            f"{latency.speedup:.2f} x [{latency.ci_low:.2f}, {latency.ci_high:.2f}]",
         )
     else:
         yield ("host latency", "", "", f"not measured: {latency.why}")
@@ -97,10 +107,10 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
     yield ("SQNR", "", f"{fidelity.sqnr_db:.1f} dB", f"max error {fidelity.max_abs:.3g}")
     facts = report.facts
     yield (
-        "in INT8",
+        "MACs in INT8",
         "",
-        f"{facts.int8_mac_fraction:.0%} of MACs",
-        f"{len(facts.float_ops)} float ops of {facts.ops}",
+        f"{facts.int8_mac_fraction:.0%}",
+        f"{len(facts.float_ops)} of {facts.ops} ops float",
     )
 
 
@@ -108,17 +118,20 @@ def _checks(checks: tuple[Check, ...]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(show_edge=False, pad_edge=False, box=None)
-    for heading in ("check", "limit", "value", "", "why"):
-        right = heading in ("limit", "value")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "")
+    table = Table(pad_edge=False, box=None)
+    table.add_column("check", overflow="fold")
+    for heading in ("limit", "value"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
     for check in checks:
+        status = check.status.value.replace("_", " ")
         table.add_row(
-            check.name if check.required else f"{check.name} (not required)",
+            check.name,
             _number(check.limit),
             _number(check.value),
-            Text(check.status.value.replace("_", " "), style=_STATUS_STYLES[check.status]),
-            check.why,
+            Text.assemble(
+                (status, _STATUS_STYLES[check.status]), "" if check.required else ", not required"
+            ),
         )
     return table
 
@@ -126,7 +139,7 @@ def _checks(checks: tuple[Check, ...]) -> Table:
 def _summary(checks: tuple[Check, ...]) -> str:
     required = [check for check in checks if check.required]
     passed = sum(check.status is Status.PASS for check in required)
-    return f"{passed} of {len(required)} required checks passed,"
+    return f"{passed} of {len(required)} required checks passed"
 
 
 def _number(value: float | str | None) -> str:

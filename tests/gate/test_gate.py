@@ -1,0 +1,267 @@
+"""Every limit on both sides and on its edge; the verdict that follows, and its exit code."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.gate.check import Check, Status, Verdict, verdict
+from edgekit.measure.host import Host
+from edgekit.measure.size import Size
+from edgekit.recipe.schema import GateSpec, QuantizeSpec
+from edgekit.report import NotMeasured
+from tests.report.sample import (
+    FACTS,
+    FIDELITY,
+    FLOAT_OPS,
+    LATENCY,
+    QUANTIZE,
+    SIZE,
+    TOP1,
+    report,
+)
+
+NOTHING_ASKED = GateSpec(full_integer=False)
+
+
+def check_named(name: str, gate: GateSpec, **changes: Any) -> Check:
+    (found,) = (check for check in report(gate, **changes).checks if check.name == name)
+    return found
+
+
+# The verdict ------------------------------------------------------------------------------------
+
+
+def check(status: Status, required: bool = True) -> Check:
+    return Check("a", required, 1.0, 2.0, status, "because")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected", "exit_code"),
+    [
+        ((), Verdict.PASS, 0),
+        ((Status.PASS,), Verdict.PASS, 0),
+        ((Status.PASS, Status.FAIL), Verdict.FAIL, 1),
+        ((Status.PASS, Status.INCONCLUSIVE), Verdict.INCONCLUSIVE, 3),
+        ((Status.PASS, Status.NOT_MEASURED), Verdict.INCONCLUSIVE, 3),
+        ((Status.INCONCLUSIVE, Status.NOT_MEASURED, Status.FAIL), Verdict.FAIL, 1),
+    ],
+)
+def test_the_worst_required_check_decides(
+    statuses: tuple[Status, ...], expected: Verdict, exit_code: int
+) -> None:
+    for order in itertools.permutations(statuses):
+        found = verdict([check(status) for status in order])
+        assert found is expected
+        assert found.exit_code == exit_code
+
+
+@given(st.lists(st.sampled_from(Status)), st.lists(st.sampled_from(Status)))
+def test_checks_that_are_not_required_decide_nothing(
+    required: list[Status], others: list[Status]
+) -> None:
+    asked = [check(status) for status in required]
+    beside = [check(status, required=False) for status in others]
+    assert verdict(asked + beside) is verdict(beside + asked) is verdict(asked)
+
+
+# Each limit -------------------------------------------------------------------------------------
+
+
+def test_what_is_not_asked_for_is_not_checked() -> None:
+    names = [made.name for made in report(NOTHING_ASKED).checks]
+    assert names == ["artefact.input_dtype", "artefact.output_dtype"]
+
+
+def test_the_order_and_the_names_of_all() -> None:
+    gate = GateSpec(
+        size_ratio_max=0.3,
+        size_bytes_max=5_000_000,
+        agreement_min=0.9,
+        sqnr_db_min=10,
+        top1_drop_max=0.3,
+        speedup_min=1,
+    )
+    made = report(gate)
+    assert [item.name for item in made.checks] == [
+        "artefact.input_dtype",
+        "artefact.output_dtype",
+        "artefact.full_integer",
+        "size.ratio",
+        "size.bytes",
+        "fidelity.agreement",
+        "fidelity.sqnr_db",
+        "accuracy.top1.drop",
+        "latency.host.speedup",
+    ]
+    assert all(item.required and item.status is Status.PASS for item in made.checks)
+    assert (made.verdict, made.exit_code) == (Verdict.PASS, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "values"),
+    [
+        # below the limit, on it, above it
+        ("size.ratio", {"size_ratio_max": 0.3}, (0.2999, 0.3, 0.3001)),
+        ("size.bytes", {"size_bytes_max": 300}, (299, 300, 301)),
+        ("fidelity.agreement", {"agreement_min": 0.93}, (0.9299, 0.93, 0.9301)),
+        ("fidelity.sqnr_db", {"sqnr_db_min": 12.0}, (11.99, 12.0, 12.01)),
+    ],
+)
+def test_a_limit_includes_its_edge(
+    name: str, limit: dict[str, Any], values: tuple[float, ...]
+) -> None:
+    def measured(value: float) -> Check:
+        size, fidelity = SIZE, FIDELITY
+        match name:
+            case "size.ratio":
+                size = replace(SIZE, ratio=value)
+            case "size.bytes":
+                size = Size(1000, int(value), value / 1000)
+            case "fidelity.agreement":
+                fidelity = replace(FIDELITY, agreement=value)
+            case "fidelity.sqnr_db":
+                fidelity = replace(FIDELITY, sqnr_db=value)
+        return check_named(name, GateSpec(**limit), size=size, fidelity=fidelity)
+
+    (bound,) = limit.values()
+    found = [measured(value) for value in values]
+    upper = "_max" in next(iter(limit))
+    statuses = [Status.PASS, Status.PASS, Status.FAIL]
+    assert [item.status for item in found] == (statuses if upper else statuses[::-1])
+    assert [(item.limit, item.value) for item in found] == [(bound, value) for value in values]
+    word = "at most" if upper else "at least"
+    assert all(f"{word} {bound:g}" in item.why for item in found)
+
+
+def test_what_the_figures_say_in_words() -> None:
+    gate = GateSpec(size_ratio_max=0.295, agreement_min=0.93)
+    assert "4,049,872 of 14,020,876 bytes" in check_named("size.ratio", gate).why
+    assert "on 373 of 400 samples" in check_named("fidelity.agreement", gate).why
+
+
+def test_agreement_outside_classification_is_not_measured() -> None:
+    fidelity = replace(FIDELITY, agreement=None)
+    found = check_named("fidelity.agreement", GateSpec(agreement_min=0.9), fidelity=fidelity)
+    assert (found.status, found.value) == (Status.NOT_MEASURED, None)
+    assert "not a classification" in found.why
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-0.02, 0.0099, Status.PASS),
+        (-0.02, 0.01, Status.PASS),
+        (-0.02, 0.0101, Status.INCONCLUSIVE),
+        (0.01, 0.2, Status.INCONCLUSIVE),
+        (0.0101, 0.2, Status.FAIL),
+        (-0.3, -0.1, Status.PASS),
+    ],
+)
+def test_the_drop_is_judged_by_its_interval_not_by_its_value(
+    low: float, high: float, expected: Status
+) -> None:
+    accuracy = {"top1": replace(TOP1, ci_low=low, ci_high=high)}
+    found = check_named("accuracy.top1.drop", GateSpec(top1_drop_max=0.01), accuracy=accuracy)
+    assert found.status is expected
+    assert found.value == TOP1.drop
+    assert f"{low:+.3f} to {high:+.3f}" in found.why
+    assert "20 labelled samples" in found.why
+
+
+def test_a_drop_without_labels_is_not_measured() -> None:
+    made = report(GateSpec(top1_drop_max=0.01), accuracy={})
+    assert made.checks[-1].status is Status.NOT_MEASURED
+    assert (made.verdict, made.exit_code) == (Verdict.INCONCLUSIVE, 3)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1.0, 1.2, Status.PASS),
+        (0.99, 1.2, Status.INCONCLUSIVE),
+        (0.9, 1.0, Status.INCONCLUSIVE),
+        (0.9, 0.99, Status.FAIL),
+    ],
+)
+@pytest.mark.parametrize("dot_product", [True, False, None])
+def test_the_speedup_decides_unless_the_cpu_lacks_what_phones_have(
+    low: float, high: float, expected: Status, dot_product: bool | None
+) -> None:
+    gate = GateSpec(speedup_min=1.0)
+    latency = replace(LATENCY, ci_low=low, ci_high=high)
+    made = report(gate, latency=latency, host=Host("A CPU", dot_product))
+    found = made.checks[-1]
+    assert found.status is expected
+    assert found.required is (dot_product is not False)
+    assert "on A CPU" in found.why
+    assert ("no INT8 dot product" in found.why) is (dot_product is False)
+    if dot_product is False:
+        assert made.verdict is Verdict.PASS
+    else:
+        assert made.verdict is verdict([check(expected)])
+
+
+def test_a_speedup_that_was_not_timed_is_not_measured() -> None:
+    made = report(GateSpec(speedup_min=1.0), latency=NotMeasured("latency.enabled is false"))
+    assert made.checks[-1].status is Status.NOT_MEASURED
+    assert made.exit_code == 3
+
+
+# The artefact -----------------------------------------------------------------------------------
+
+
+def test_a_float_operator_is_named_with_its_layer() -> None:
+    made = report(GateSpec(), facts=replace(FACTS, float_ops=FLOAT_OPS))
+    found = made.checks[2]
+    assert (found.name, found.limit, found.value) == ("artefact.full_integer", 0, 2)
+    assert found.status is Status.FAIL
+    assert "LEAKY_RELU at features/3/act; PRELU at head/act" in found.why
+    assert "quantize.allow_float_ops" in found.why
+    assert made.exit_code == 1
+
+
+def test_float_operators_that_the_recipe_allows() -> None:
+    facts = replace(FACTS, float_ops=FLOAT_OPS)
+    one = replace(QUANTIZE, allow_float_ops=("LEAKY_RELU",))
+    found = check_named("artefact.full_integer", GateSpec(), quantize=one, facts=facts)
+    assert (found.status, found.value) == (Status.FAIL, 1)
+    assert "LEAKY_RELU" not in found.why
+    both = replace(QUANTIZE, allow_float_ops=("PRELU", "LEAKY_RELU"))
+    found = check_named("artefact.full_integer", GateSpec(), quantize=both, facts=facts)
+    assert (found.status, found.value) == (Status.PASS, 0)
+
+
+def test_a_long_list_of_float_operators_is_counted() -> None:
+    found = check_named(
+        "artefact.full_integer", GateSpec(), facts=replace(FACTS, float_ops=FLOAT_OPS * 4)
+    )
+    assert found.value == 8
+    assert "; and 3 more" in found.why
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "expected"),
+    [
+        ("int8", ("int8",), Status.PASS),
+        ("int8", ("float32",), Status.FAIL),
+        ("uint8", ("uint8",), Status.PASS),
+        ("uint8", ("int8",), Status.FAIL),
+        ("float32", ("float32",), Status.PASS),
+        ("int8", ("int8", "int32"), Status.PASS),  # token ids stay what they are
+        ("int8", ("int64", "float32"), Status.FAIL),
+    ],
+)
+def test_the_types_of_inputs_and_outputs_are_the_files_own(
+    wanted: str, found: tuple[str, ...], expected: Status
+) -> None:
+    quantize = QuantizeSpec("m", input_dtype=wanted, output_dtype=wanted)  # type: ignore[arg-type]
+    facts = replace(FACTS, input_dtypes=found, output_dtypes=found)
+    made = report(NOTHING_ASKED, quantize, facts=facts)
+    assert [item.status for item in made.checks] == [expected, expected]
+    assert [(item.limit, item.value) for item in made.checks] == [(wanted, ", ".join(found))] * 2
