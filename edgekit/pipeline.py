@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -34,6 +34,7 @@ from edgekit.recipe import load_recipe, recipe_to_dict
 from edgekit.recipe.schema import Recipe
 from edgekit.report.report import NotMeasured, Report, Stage
 from edgekit.runs.folder import default_folder, run_folder
+from edgekit.runs.labels import load_labels
 from edgekit.runs.write import write_run
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import predict, stored_feeds
@@ -91,6 +92,9 @@ class _Run:
         recipe = self.recipe
         with self._stage("locate"):
             source = locate(recipe.model, progress=self.progress)
+            labels = None
+            if recipe.model.labels is not None:
+                labels = load_labels(recipe.model.labels, self.progress)
         with self._stage("data"):
             data = open_run_data(recipe, self.progress)
             self._remark_on(data)
@@ -128,7 +132,7 @@ class _Run:
             data=_described(data),
             bridges=tuple(hops),
         )
-        write_run(folder, report, recipe, source, model, data, self.progress)
+        write_run(folder, report, recipe, source, model, data, labels)
         return report
 
     def _reach_method(self, source: SourceModel, data: RunData) -> tuple[SourceModel, list[Hop]]:
@@ -167,7 +171,7 @@ class _Run:
             progress=self.progress,
             threads=self.threads,
         )
-        with self._stage("quantize") as stage:
+        with self._stage("quantize", reused="calibration statistics") as stage:
             quantized = load_method(options.method).quantize(job)
             stage.cached = quantized.calibration_cached
         return quantized
@@ -230,6 +234,12 @@ class _Run:
             if dataset.skipped:
                 named = ", ".join(dataset.skipped[:5])
                 self._warn(f"{len(dataset.skipped)} broken files were skipped: {named}")
+        asked = self.recipe.evaluate.samples
+        if len(data.fidelity) < asked:
+            self.notes.append(
+                f"compared on {len(data.fidelity)} samples, all that {data.fidelity.name} has; "
+                f"evaluate.samples asks for {asked}"
+            )
         if self.recipe.evaluate.labelled and data.labelled is None:
             self.notes.append("the evaluation data has no labels: accuracy is not scored")
 
@@ -247,13 +257,13 @@ class _Run:
         self.progress.warn(text)
 
     @contextmanager
-    def _stage(self, name: str) -> Iterator[_Stage]:
-        """Time a stage and record it."""
+    def _stage(self, name: str, reused: str | None = None) -> Iterator[_Stage]:
+        """Time a stage and record it; ``reused`` is what its cache holds, if not all of it."""
         stage, start = _Stage(), time.perf_counter()
         yield stage
         self.stages.append(Stage(name, round(time.perf_counter() - start, 3), stage.cached))
         if stage.cached:
-            self.progress.note(f"{name}: taken from the cache")
+            self.progress.note(f"{reused or name}: taken from the cache")
 
 
 def _inspect(artefact: Artefact, data: RunData) -> GraphFacts:
@@ -264,11 +274,6 @@ def _inspect(artefact: Artefact, data: RunData) -> GraphFacts:
 
 
 def _described(data: RunData) -> dict[str, Any]:
-    named: Sequence[tuple[str, Any]] = (
-        ("calibration", data.calibration),
-        ("fidelity", data.fidelity),
-        ("labelled", data.labelled),
-    )
     return {
         use: {
             "dataset": dataset.name,
@@ -277,6 +282,5 @@ def _described(data: RunData) -> dict[str, Any]:
             "skipped": list(dataset.skipped),
             "fingerprint": dataset.fingerprint,
         }
-        for use, dataset in named
-        if dataset is not None
+        for use, dataset in data.by_use.items()
     }

@@ -25,6 +25,12 @@ class RunData:
     findings: tuple[Finding, ...]
     """Warnings only: errors have been raised."""
 
+    @property
+    def by_use(self) -> dict[str, Dataset]:
+        """The datasets by the names of the fields above."""
+        used = {"calibration": self.calibration, "fidelity": self.fidelity}
+        return used if self.labelled is None else {**used, "labelled": self.labelled}
+
 
 def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
     """Open and check what ``recipe`` names.

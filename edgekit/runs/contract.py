@@ -10,6 +10,10 @@ from edgekit.runtimes.session import SessionInfo
 from edgekit.types import TensorInfo
 
 SCHEMA = 1
+_QUANTIZATION = {
+    "to_real": "scale * (stored - zero_point)",
+    "to_stored": "clip(round_half_even(real / scale) + zero_point) to the range of dtype",
+}
 
 
 def contract(
@@ -18,11 +22,13 @@ def contract(
     preprocess: Mapping[str, Sequence[Mapping[str, Any]]],
     *,
     task: str,
+    primary: str,
     labels: str | None,
 ) -> dict[str, Any]:
     """The contract as JSON values. ``preprocess`` holds the steps by input name, in order.
 
     ``layout`` is the artefact's own; scale and zero point are ``null`` for float tensors.
+    ``primary`` is the output whose meaning is ``task``.
     """
     layouts = {spec.name: "NHWC" if spec.layout == "NCHW" else spec.layout for spec in inputs}
     return {
@@ -36,9 +42,10 @@ def contract(
             for tensor in info.inputs
         ],
         "outputs": [_tensor(tensor) for tensor in info.outputs],
+        "quantization": _QUANTIZATION,
         "meaning": {
             "task": task,
-            "primary_output": info.outputs[0].name,
+            "primary_output": primary,
             "labels": labels,
         },
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import DataError
@@ -11,18 +12,34 @@ from edgekit.progress import Progress
 from edgekit.recipe.schema import LabelsSpec
 
 
-def load_labels(spec: LabelsSpec, base: Path | None, progress: Progress) -> tuple[str, ...]:
-    """The names in class order.
+@dataclass(frozen=True)
+class Labels:
+    """The names in class order, one line each, and the file they were read from."""
+
+    file: Path
+    names: tuple[str, ...]
+
+
+def load_labels(spec: LabelsSpec, progress: Progress) -> Labels:
+    """Fetch and read the names.
 
     Raises:
         DataError: not one of the three forms, or an index is missing.
         FetchError: the file could not be fetched.
+        IntegrityError: it is not the one the recipe promised.
     """
-    file = fetch(spec.source, sha256=spec.sha256, base=base, progress=progress)
-    text = file.read_text(encoding="utf-8")
+    file = fetch(spec.source, sha256=spec.sha256, progress=progress)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"labels: {file.name} is not UTF-8 text: {error.reason} at byte {error.start}"
+        ) from error
+    except OSError as error:
+        raise DataError(f"labels: cannot read {file}: {error.strerror}") from error
     if file.suffix == ".json":
-        return _from_json(text, file)
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
+        return Labels(file, _from_json(text, file))
+    return Labels(file, tuple(line.strip() for line in text.splitlines() if line.strip()))
 
 
 def _from_json(text: str, file: Path) -> tuple[str, ...]:
@@ -36,17 +53,17 @@ def _from_json(text: str, file: Path) -> tuple[str, ...]:
         raise DataError(
             f"labels: {file.name} is neither a list of names nor an object from 0, 1, ... to names"
         )
-    return tuple(name.replace("\n", " ") for name in data)
+    return tuple(" ".join(name.split()) for name in data)  # one line each
 
 
-def check_label_count(labels: tuple[str, ...], classes: int) -> None:
+def check_label_count(labels: Labels, classes: int) -> None:
     """Refuse names that do not fit the model.
 
     Raises:
         DataError: says both counts.
     """
-    if len(labels) != classes:
+    if len(labels.names) != classes:
         raise DataError(
-            f"there are {len(labels)} labels for a model with {classes} classes",
+            f"{labels.file.name} has {len(labels.names)} labels for a model with {classes} classes",
             hint="Correct model.labels; some ImageNet lists hold a 'background' class in front.",
         )

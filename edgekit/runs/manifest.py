@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.cache import file_sha256
+from edgekit.data import Dataset
 from edgekit.version import __version__
 
 SCHEMA = 1
@@ -27,32 +28,35 @@ def manifest(
     *,
     recipe: Mapping[str, Any],
     inputs: Mapping[str, Path],
-    data: Mapping[str, str],
+    data: Mapping[str, Dataset],
     outputs: Path,
     seed: int,
     stages: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """``inputs`` are files by role; ``data`` the datasets' content keys; ``outputs`` the folder."""
+    """``inputs`` are files by role, ``data`` datasets by use, ``outputs`` the folder of the run.
+
+    An image, or a row of an array, is named by the sha256 of its content.
+    """
     return {
         "schema": SCHEMA,
         "edgekit": __version__,
         "recipe": dict(recipe),
         "seed": seed,
-        "inputs": {
-            role: {"file": path.name, "sha256": file_sha256(path), "bytes": path.stat().st_size}
-            for role, path in inputs.items()
+        "inputs": {role: {"file": path.name, **_file(path)} for role, path in inputs.items()},
+        "data": {
+            use: {"fingerprint": dataset.fingerprint, "images": dict(dataset.images)}
+            for use, dataset in data.items()
         },
-        "data": dict(data),
-        "outputs": {
-            path.name: {"sha256": file_sha256(path), "bytes": path.stat().st_size}
-            for path in sorted(outputs.iterdir())
-            if path.is_file()
-        },
+        "outputs": {path.name: _file(path) for path in sorted(outputs.iterdir())},
         "tools": {name: _version(name) for name in _TOOLS},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "stages": stages,
     }
+
+
+def _file(path: Path) -> dict[str, Any]:
+    return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
 
 
 def _version(package: str) -> str | None:

@@ -10,12 +10,11 @@ from typing import Any
 
 from edgekit.data.preprocess import Preprocessor
 from edgekit.data.roles import RunData
-from edgekit.progress import Progress
 from edgekit.recipe import recipe_to_dict
 from edgekit.recipe.schema import Recipe
 from edgekit.report.report import Report
 from edgekit.runs.contract import contract
-from edgekit.runs.labels import check_label_count, load_labels
+from edgekit.runs.labels import Labels, check_label_count
 from edgekit.runs.manifest import manifest
 from edgekit.runtimes import open_session
 from edgekit.sources.source import SourceModel
@@ -32,7 +31,7 @@ def write_run(
     source: SourceModel,
     model: SourceModel,
     data: RunData,
-    progress: Progress,
+    labels: Labels | None,
 ) -> None:
     """Add to the artefact in ``folder`` all that belongs beside it; manifest.json comes last.
 
@@ -42,30 +41,32 @@ def write_run(
         shutil.copyfile(model.files["model"], folder / FLOAT_FILE)
     with open_session(report.artefact.path, runtime=report.artefact.runtime) as session:
         info = session.info
-    labels = None
-    if recipe.model.labels is not None:
-        names = load_labels(recipe.model.labels, None, progress)
-        check_label_count(names, info.outputs[0].shape[-1])
-        (folder / LABELS_FILE).write_text("\n".join(names) + "\n", encoding="utf-8")
-        labels = LABELS_FILE
+    primary = next(end for end in info.outputs if end.name == source.outputs[0])
+    if labels is not None:
+        check_label_count(labels, primary.shape[-1])
+        (folder / LABELS_FILE).write_text("\n".join(labels.names) + "\n", encoding="utf-8")
     image = next((spec for spec in recipe.model.inputs if len(spec.shape) == 4), None)
     steps: dict[str, Any] = {}
     if recipe.preprocess.kind == "image" and image is not None:
         steps[image.name] = Preprocessor(recipe.preprocess, image).steps()
     _write_json(
         folder / "contract.json",
-        contract(info, recipe.model.inputs, steps, task=recipe.evaluate.task, labels=labels),
+        contract(
+            info,
+            recipe.model.inputs,
+            steps,
+            task=recipe.evaluate.task,
+            primary=primary.name,
+            labels=None if labels is None else LABELS_FILE,
+        ),
     )
     _write_json(folder / "report.json", report.to_dict())
     _write_json(
         folder / "manifest.json",
         manifest(
             recipe=recipe_to_dict(recipe),
-            inputs=source.files,
-            data={
-                "calibration": data.calibration.fingerprint,
-                "fidelity": data.fidelity.fingerprint,
-            },
+            inputs={**source.files, **({} if labels is None else {"labels": labels.file})},
+            data=data.by_use,
             outputs=folder,
             seed=recipe.quantize.seed,
             stages=[dataclasses.asdict(stage) for stage in report.stages],
