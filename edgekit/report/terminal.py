@@ -81,15 +81,15 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
     size, fidelity, latency = report.size, report.fidelity, report.latency
     yield (
         "size",
-        f"{size.float_bytes / 1e6:.2f} MB",
-        f"{size.bytes / 1e6:.2f} MB",
+        _bytes(size.float_bytes),
+        _bytes(size.bytes),
         f"{size.ratio:.3f} x",
     )
     if isinstance(latency, HostLatency):
         yield (
             f"host latency, {latency.threads} thread{'s' if latency.threads > 1 else ''}",
-            f"{latency.float_ms:.2f} ms",
-            f"{latency.quantized_ms:.2f} ms",
+            _milliseconds(latency.float_ms),
+            _milliseconds(latency.quantized_ms),
             f"{latency.speedup:.2f} x [{latency.ci_low:.2f}, {latency.ci_high:.2f}]",
         )
     else:
@@ -140,6 +140,14 @@ def _summary(checks: tuple[Check, ...]) -> str:
     required = [check for check in checks if check.required]
     passed = sum(check.status is Status.PASS for check in required)
     return f"{passed} of {len(required)} required checks passed"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.2f} ms" if value >= 1 else f"{value:.3g} ms"
 
 
 def _number(value: float | str | None) -> str:

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from edgekit.measure.host import Host
+from edgekit.measure.size import Size
 from edgekit.recipe.schema import GateSpec
 from edgekit.report import NotMeasured, Report
 from edgekit.report.terminal import print_report, relative
@@ -82,6 +83,16 @@ def test_nothing_is_cut_off_at_any_width(case: str, columns: int) -> None:
             assert "".join(check.why.split()) in words
     for note in REPORTS[case].notes:
         assert "".join(note.split()) in words
+
+
+def test_small_models_have_figures_too() -> None:
+    made = report(
+        size=Size(2_400, 1_900, 1_900 / 2_400),
+        latency=replace(LATENCY, float_ms=0.00213, quantized_ms=0.95),
+    )
+    text = printed(made, 80, colour=False)
+    for figure in ("2.4 kB", "1.9 kB", "0.00213 ms", "0.95 ms"):
+        assert f" {figure} " in text
 
 
 def test_text_of_the_users_is_no_markup() -> None:
