@@ -9,17 +9,25 @@ the model. The alternative, keeping every tensor for Python to look at, costs th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from edgekit.tflite import flatbuffer
 
 MIN_PREFIX = "min/"
 MAX_PREFIX = "max/"
+ROWS_FROM = 1 << 18
+"""Tensors of that many elements are reduced to one value a row: XNNPACK shares a reduction among
+its threads by what it leaves standing, and one value is left to one thread. For smaller tensors
+the handing out takes longer than it saves."""
 
 
 @dataclass(frozen=True)
 class InstrumentedGraph:
-    """``data`` is the edited model; its outputs are named by prefix and position in ``tensors``."""
+    """``data`` is the edited model; its outputs are named by prefix and position in ``tensors``.
+
+    An output holds one value or one a row; the extreme of the tensor is the extreme of its output.
+    """
 
     data: bytes
     tensors: tuple[str, ...]
@@ -34,8 +42,8 @@ class InstrumentedGraph:
 def with_extremes(data: bytes) -> InstrumentedGraph:
     """Add the reductions for every float32 activation, graph inputs included.
 
-    Tensors keep their names; signatures are dropped, since the outputs are no longer the model's.
-    The runtime's minimum and maximum may pass over a NaN that stands among numbers; a tensor of
+    Tensors keep their names, and the inputs those of the first signature, where there is one. The
+    runtime's minimum and maximum may pass over a NaN that stands among numbers; a tensor of
     NaN alone gives NaN.
     """
     model = flatbuffer.unpack(data)
@@ -49,21 +57,23 @@ def with_extremes(data: bytes) -> InstrumentedGraph:
     constants = {i for i, t in enumerate(graph.tensors) if flatbuffer.is_constant(model, t)}
     names: list[str] = []
     outputs: list[int] = []
-    axes: dict[int, int] = {}
+    axes: dict[tuple[int, ...], int] = {}
 
     def reductions_of(index: int) -> list[Any]:
         tensor = graph.tensors[index]
         if tensor.type != schema.TensorType.FLOAT32 or index in constants:
             return []
-        rank = 0 if tensor.shape is None else len(tensor.shape)
-        if rank not in axes:
-            axes[rank] = _axes_tensor(model, graph, rank)
+        shape = () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
+        reduced = _reduced_axes(shape)
+        if reduced not in axes:
+            axes[reduced] = _axes_tensor(model, graph, reduced)
+        left = tuple(1 if axis in reduced else size for axis, size in enumerate(shape))
         added = []
         for prefix, code in reduce_codes.items():
             output = flatbuffer.add_tensor(
-                model, graph, f"{prefix}{len(names)}", (1,) * rank, schema.TensorType.FLOAT32
+                model, graph, f"{prefix}{len(names)}", left, schema.TensorType.FLOAT32
             )
-            added.append(_reduction(code, index, axes[rank], output))
+            added.append(_reduction(code, index, axes[reduced], output))
             outputs.append(output)
         names.append(flatbuffer.text(tensor.name))
         return added
@@ -77,16 +87,32 @@ def with_extremes(data: bytes) -> InstrumentedGraph:
             operators += reductions_of(int(index))
     graph.operators = operators
     graph.outputs = outputs
-    model.signatureDefs = None
+    if model.signatureDefs:
+        signature = model.signatureDefs[0]
+        signature.outputs = [_signature_entry(graph, index) for index in outputs]
+        model.signatureDefs = [signature]
     return InstrumentedGraph(data=flatbuffer.pack(model), tensors=tuple(names))
 
 
-def _axes_tensor(model: Any, graph: Any, rank: int) -> int:
+def _signature_entry(graph: Any, index: int) -> Any:
+    entry = flatbuffer.schema().TensorMapT()
+    entry.name, entry.tensorIndex = graph.tensors[index].name, index
+    return entry
+
+
+def _reduced_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """All axes, or all but the rows."""
+    by_row = len(shape) > 2 and prod(shape) >= ROWS_FROM
+    return tuple(axis for axis in range(len(shape)) if not (by_row and axis == 1))
+
+
+def _axes_tensor(model: Any, graph: Any, axes: tuple[int, ...]) -> int:
     import numpy as np
 
-    axes = np.arange(rank, dtype=np.int32)
+    name = f"axes/{','.join(map(str, axes))}"
     int32 = flatbuffer.schema().TensorType.INT32
-    return flatbuffer.add_tensor(model, graph, f"axes/{rank}", (rank,), int32, axes)
+    values = np.array(axes, dtype=np.int32)
+    return flatbuffer.add_tensor(model, graph, name, (len(axes),), int32, values)
 
 
 def _reduction(code: int, source: int, axes: int, output: int) -> Any:
