@@ -22,15 +22,15 @@ def collect_extremes(
     Raises:
         DataError: there was no sample at all.
     """
-    rows_min: list[list[float]] = []
-    rows_max: list[list[float]] = []
+    rows_min: list[list[np.float32]] = []
+    rows_max: list[list[np.float32]] = []
     count = len(graph.tensors)
     low = [graph.min_output(position) for position in range(count)]
     high = [graph.max_output(position) for position in range(count)]
     for sample in samples:
         outputs = session.run(sample.feeds)
-        rows_min.append([outputs[name].item() for name in low])
-        rows_max.append([outputs[name].item() for name in high])
+        rows_min.append([outputs[name].min() for name in low])
+        rows_max.append([outputs[name].max() for name in high])
         task.advance()
     if not rows_min:
         raise DataError("the calibration dataset gave no sample")
