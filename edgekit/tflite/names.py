@@ -64,7 +64,7 @@ def unique_names(data: bytes) -> bytes:
     taken = {name for name, count in used.items() if count == 1}
     for tensor, name in zip(tensors, names, strict=True):
         if used[name] > 1 or not name:
-            tensor.name = _unique(name or "tensor", taken).encode()
+            tensor.name = _unique(name, taken).encode()
     return flatbuffer.pack(model)
 
 
@@ -85,6 +85,7 @@ def layer_path(name: str, root: str) -> str:
 
 def _unique(base: str, taken: set[str]) -> str:
     """``base``, or ``base:2`` and so on; added to ``taken``."""
+    base = base or "tensor"
     name, number = base, 1
     while name in taken:
         number += 1

@@ -5,7 +5,8 @@
     PRELU(x; a)       ->  RELU(x) + (-a) * RELU(-1 * x)
 
 Both sides round identically in float32: multiplying by -1 and by zero is exact, and one of the
-two summands is always zero. Only the sign of a zero may differ.
+two summands is always zero. Only the sign of a zero may differ, and a number so small that the
+runtime takes it for zero.
 """
 
 from __future__ import annotations

@@ -1,0 +1,101 @@
+"""Small float graphs beyond the one network of ``tests.tflite_models``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tests import tflite_models as models
+
+Array = npt.NDArray[Any]
+SHAPE = (1, 6, 6, 3)
+
+
+def conv_options(**other: Any) -> dict[str, Any]:
+    """SAME padding, stride 1, no activation, unless said otherwise."""
+    plain = {
+        "padding": 0,
+        "strideW": 1,
+        "strideH": 1,
+        "dilationWFactor": 1,
+        "dilationHFactor": 1,
+        "fusedActivationFunction": 0,
+    }
+    return {"table": "Conv2DOptions", **plain, **other}
+
+
+def activated(
+    kind: str, alpha: Any = None, free_batch: bool = False, seed: int = 0, **options: Any
+) -> bytes:
+    """Convolution, the activation ``kind``, fully connected; outputs ``act`` and ``scores``.
+
+    ``alpha`` is LEAKY_RELU's option, or PRELU's constant slope.
+    """
+    w = models.weights(seed)
+    graph = models.Graph()
+    free = (-1, *models.INPUT_SHAPE[1:]) if free_batch else None
+    hidden = (1, 4, 4, models.FILTERS)
+    open_hidden = (-1, *hidden[1:]) if free_batch else None
+    x = graph.tensor("x", models.INPUT_SHAPE, shape_signature=free)
+    kernel = graph.tensor("kernel", w.filter.shape, data=w.filter)
+    bias = graph.tensor("bias", w.filter_bias.shape, data=w.filter_bias)
+    conv = graph.tensor("conv", hidden, shape_signature=open_hidden)
+    act = graph.tensor("act", hidden, shape_signature=open_hidden)
+    graph.operator("CONV_2D", [x, kernel, bias], [conv], **conv_options())
+    if kind == "PRELU":
+        slope = graph.tensor("slopes", np.shape(alpha), data=np.asarray(alpha, np.float32))
+        graph.operator("PRELU", [conv, slope], [act])
+    elif kind == "LEAKY_RELU":
+        graph.operator(kind, [conv], [act], table="LeakyReluOptions", alpha=alpha)
+    else:
+        graph.operator(kind, [conv], [act], **options)
+    matrix = graph.tensor("matrix", w.matrix.shape, data=w.matrix)
+    offset = graph.tensor("offset", w.matrix_bias.shape, data=w.matrix_bias)
+    scores = graph.tensor(
+        "scores", (1, models.CLASSES), shape_signature=(-1, models.CLASSES) if free_batch else None
+    )
+    graph.operator(
+        "FULLY_CONNECTED", [act, matrix, offset], [scores], table="FullyConnectedOptions"
+    )
+    graph.inputs, graph.outputs = {"x": x}, {"act": act, "scores": scores}
+    return models.write([graph], {"serving_default": 0})
+
+
+def varied(seed: int = 0) -> bytes:
+    """Ranks 0, 1, 2 and 4, a PAD, a RESHAPE, an integer tensor, and three outputs of six."""
+    rng = np.random.default_rng(seed)
+    graph = models.Graph()
+    x = graph.tensor("x", SHAPE)
+    pads = graph.tensor("pads", (4, 2), "int32", np.array([[0, 0], [1, 1], [1, 1], [0, 0]]))
+    padded = graph.tensor("padded", (1, 8, 8, 3))
+    kernel = graph.tensor("kernel", (4, 3, 3, 3), data=rng.normal(size=(4, 3, 3, 3)))
+    bias = graph.tensor("bias", (4,), data=rng.normal(size=4))
+    conv = graph.tensor("conv", (1, 6, 6, 4))
+    flat = graph.tensor("flat", (1, 144))
+    shape = graph.tensor("shape", (2,), "int32", np.array([1, 144]))
+    matrix = graph.tensor("matrix", (5, 144), data=rng.normal(size=(5, 144)))
+    scores = graph.tensor("scores", (1, 5))
+    last = graph.tensor("last", (1,), "int32", np.array([1]))
+    best = graph.tensor("best", (1,), "int64")
+    both = graph.tensor("both", (2,), "int32", np.array([0, 1]))
+    total = graph.tensor("total", ())
+    maxima = graph.tensor("maxima", (1,))
+    shifted = graph.tensor("shifted", (1, 5))
+    graph.operator("PAD", [x, pads], [padded], table="PadOptions")
+    graph.operator(
+        "CONV_2D",
+        [padded, kernel, bias],
+        [conv],
+        **conv_options(padding=1, fusedActivationFunction=3),
+    )
+    graph.operator("RESHAPE", [conv, shape], [flat], table="ReshapeOptions", newShape=[1, 144])
+    graph.operator("FULLY_CONNECTED", [flat, matrix], [scores], table="FullyConnectedOptions")
+    graph.operator("ARG_MAX", [scores, last], [best], table="ArgMaxOptions", outputType=4)
+    graph.operator("SUM", [scores, both], [total], table="ReducerOptions", keepDims=False)
+    graph.operator("REDUCE_MAX", [scores, last], [maxima], table="ReducerOptions", keepDims=False)
+    graph.operator("SUB", [scores, total], [shifted], table="SubOptions")
+    graph.inputs = {"x": x}
+    graph.outputs = {"conv": conv, "best": best, "shifted": shifted}
+    return models.write([graph], {"serving_default": 0})

@@ -1,0 +1,120 @@
+"""Exact rewrites: the float function stays what it was. What INT8 makes of them is tested with
+the method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from edgekit.runtimes.litert import LiteRTSession
+from edgekit.tflite.flatbuffer import pack, unpack
+from edgekit.tflite.graph import parse_graph
+from edgekit.tflite.rewrite import rewrite_for_int8
+from tests import tflite_models as models
+from tests.tflite import graphs
+
+KINDS = [
+    ("LEAKY_RELU", 0.0),
+    ("LEAKY_RELU", 0.1),
+    ("LEAKY_RELU", 1.0),
+    ("LEAKY_RELU", 1.7),
+    ("LEAKY_RELU", -0.4),
+    ("PRELU", [[[0.1, 0.6]]]),
+    ("PRELU", [[[-0.3, 1.5]]]),
+    ("PRELU", [[[0.25]]]),
+    ("PRELU", [0.25]),
+]
+# Subnormal numbers aside, which the runtime may take for zero.
+size = st.floats(2.0**-100, 2.0**14, width=32)
+finite = size | size.map(lambda value: -value) | st.just(0.0)
+
+
+def _alone(kind: str, alpha: Any, shape: tuple[int, ...]) -> bytes:
+    """The activation and nothing else, so that its inputs are exactly those we choose."""
+    graph = models.Graph()
+    x, y = graph.tensor("x", shape), graph.tensor("y", shape)
+    if kind == "PRELU":
+        slope = graph.tensor("slope", np.shape(alpha), data=np.asarray(alpha, np.float32))
+        graph.operator(kind, [x, slope], [y])
+    else:
+        graph.operator(kind, [x], [y], table="LeakyReluOptions", alpha=alpha)
+    graph.inputs, graph.outputs = {"x": x}, {"y": y}
+    return models.write([graph], {"s": 0})
+
+
+def _answer(data: bytes, x: models.Array) -> dict[str, models.Array]:
+    with LiteRTSession(data) as session:
+        return session.run({"x": x})
+
+
+@pytest.mark.parametrize(("kind", "alpha"), KINDS)
+@settings(max_examples=25)
+@given(x=hnp.arrays(np.float32, (1, 2, 2, 2), elements=finite))
+def test_the_function_is_the_same_to_the_last_bit(kind: str, alpha: Any, x: models.Array) -> None:
+    data = _alone(kind, alpha, x.shape)
+    rewritten, lines = rewrite_for_int8(data)
+    assert lines == (f"{kind} at y",)
+    before, after = _answer(data, x)["y"], _answer(rewritten, x)["y"]
+    assert np.array_equal(before, after)  # equal bits, but for the sign of zero
+
+
+@pytest.mark.parametrize(("kind", "alpha"), KINDS)
+def test_no_such_operator_is_left_and_the_model_answers_the_same(kind: str, alpha: Any) -> None:
+    data = graphs.activated(kind, alpha)
+    rewritten, _ = rewrite_for_int8(data)
+    names = [op.name for op in parse_graph(rewritten).ops]
+    assert kind not in names
+    assert {"MAXIMUM", "ADD"} & set(names)
+    x = np.random.default_rng(3).normal(size=models.INPUT_SHAPE).astype(np.float32)
+    before, after = _answer(data, x), _answer(rewritten, x)
+    assert before.keys() == after.keys() == {"act", "scores"}
+    for name, array in before.items():
+        np.testing.assert_allclose(after[name], array, rtol=1e-6, atol=1e-6)
+
+
+def test_nothing_to_rewrite_gives_the_same_bytes() -> None:
+    data = models.float_model()
+    assert rewrite_for_int8(data) == (data, ())
+
+
+def test_a_slope_computed_at_run_time_is_left_alone() -> None:
+    graph = models.Graph()
+    x, slope = graph.tensor("x", (1, 4, 4, 2)), graph.tensor("slope", (1, 1, 2))
+    y = graph.tensor("y", (1, 4, 4, 2))
+    graph.operator("PRELU", [x, slope], [y])
+    graph.inputs, graph.outputs = {"x": x, "slope": slope}, {"y": y}
+    data = models.write([graph], {"s": 0})
+    assert rewrite_for_int8(data) == (data, ())
+
+
+def test_a_scalar_can_be_rewritten() -> None:
+    rewritten, lines = rewrite_for_int8(_alone("LEAKY_RELU", 0.5, ()))
+    assert len(lines) == 1
+    assert _answer(rewritten, np.array(-3, np.float32))["y"].item() == -1.5
+
+
+def test_a_free_batch_stays_free() -> None:
+    data = graphs.activated("PRELU", [[[0.1, 0.6]]], free_batch=True)
+    rewritten, _ = rewrite_for_int8(data)
+    x = np.random.default_rng(3).normal(size=(3, *models.INPUT_SHAPE[1:])).astype(np.float32)
+    before, after = _answer(data, x), _answer(rewritten, x)
+    assert after["act"].shape == (3, 4, 4, 2)
+    assert np.array_equal(before["act"], after["act"])
+    scaled = next(t for t in parse_graph(rewritten).tensors if t.name == "act/scaled")
+    assert scaled.free_axes == (0,)
+
+
+def test_a_file_with_the_old_operator_field_alone_is_rewritten_right() -> None:
+    """Before 2020 the 32-bit field was not there: it reads 0, which now means ADD."""
+    model = unpack(graphs.activated("PRELU", [[[0.1, 0.6]]]))
+    for code in model.operatorCodes:
+        assert code.builtinCode < 127
+        code.deprecatedBuiltinCode, code.builtinCode = code.builtinCode, 0
+    rewritten, _ = rewrite_for_int8(pack(model))
+    names = [op.name for op in parse_graph(rewritten).ops]
+    assert names == ["CONV_2D", "RELU", "MUL", "RELU", "MUL", "ADD", "FULLY_CONNECTED"]
