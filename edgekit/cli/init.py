@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.options import NORMALIZE_HELP, model_options
+from edgekit.cli.options import asker, model_options
 from edgekit.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -31,15 +32,17 @@ Examples:
 @model_options
 def init(out: Path | None, force: bool, model: Path | None, choices: Choices) -> int:
     """Look into MODEL (.pt2, TorchScript or float .tflite) and write a commented recipe for it."""
-    from edgekit.starter import recipe_name, starter_recipe
+    from edgekit.starter import starter_recipe
+    from edgekit.starter_yaml import recipe_name
 
     if model is None:
         raise UsageError("give the MODEL file to look into", hint="edgekit init model.pt2")
     file = out or Path(f"{recipe_name(model)}_int8.yaml")
     if file.exists() and not force:
         raise OutputError(f"{file} is there already", hint="Give --out FILE, or --force.")
-    ask = ask_normalization if sys.stdin is not None and sys.stdin.isatty() else None
-    started = starter_recipe(model, choices, ask=ask, folder=file.parent.resolve())
+    # Not resolved: where the folder is a link, a recipe's paths are read from the link too.
+    folder = Path(os.path.abspath(file.parent))
+    started = starter_recipe(model, choices, ask=asker(), folder=folder)
     _write(file, started.text)
     for assumption in started.assumptions:
         click.echo(f"assumed: {assumption}", err=True)
@@ -48,22 +51,14 @@ def init(out: Path | None, force: bool, model: Path | None, choices: Choices) ->
     return 0
 
 
-def ask_normalization() -> str:
-    """Ask the person at the terminal."""
-    click.echo(NORMALIZE_HELP, err=True)
-    answer: str = click.prompt(
-        "normalisation in the training code",
-        type=click.Choice(["imagenet", "unit", "signed", "raw"]),
-        err=True,
-    )
-    return answer
-
-
 def _write(file: Path, text: str) -> None:
     partial = file.with_name(f".{file.name}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(file)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {file}: {error.strerror}") from error
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write {file}: {error.strerror}", hint="Give another file with --out."
+        ) from error

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
+
+NORMALIZATIONS = ("imagenet", "unit", "signed", "raw")
+"""The names in ``starter_yaml.NORMALIZATIONS``, which is not imported to print a help page."""
 
 NORMALIZE_HELP = (
     "How pixels become the model's input: imagenet ((x/255-mean)/std), unit (x/255), "
@@ -26,7 +30,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--normalize",
-        type=click.Choice(["imagenet", "unit", "signed", "raw"]),
+        type=click.Choice(NORMALIZATIONS),
         help=NORMALIZE_HELP,
     )
     @click.option(
@@ -59,3 +63,16 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, choices=choices, **rest)
 
     return wrapped
+
+
+def asker() -> Callable[[], str] | None:
+    """What asks for the normalisation, where there is a person to ask."""
+    return _ask_normalization if sys.stdin is not None and sys.stdin.isatty() else None
+
+
+def _ask_normalization() -> str:
+    click.echo(NORMALIZE_HELP, err=True)
+    answer: str = click.prompt(
+        "normalisation in the training code", type=click.Choice(NORMALIZATIONS), err=True
+    )
+    return answer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.options import model_options
+from edgekit.cli.options import asker, model_options
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,6 +81,13 @@ def _recipe(
             hint=f"To change a recipe's model: --set model.file={model}",
         )
     if name is not None:
+        given = [option for option, value in vars(choices).items() if value is not None]
+        if given:
+            option = "--" + given[0].replace("_", "-")
+            raise UsageError(
+                f"{option} describes a MODEL file; a recipe says that itself",
+                hint="Change a key of the recipe with --set, e.g. --set calibration.dataset=DIR",
+            )
         return load_recipe(name, overrides)
     if model is None:
         raise UsageError(
@@ -89,7 +96,7 @@ def _recipe(
         )
     from edgekit.starter import starter_recipe
 
-    started = starter_recipe(model, choices, overrides)
+    started = starter_recipe(model, choices, overrides, ask=asker())
     for assumption in started.assumptions:
         click.echo(f"assumed: {assumption}", err=True)
     return started.recipe

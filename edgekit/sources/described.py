@@ -34,11 +34,15 @@ def describe(
     Raises:
         SourceError: another format, or a fact the file does not hold and was not given.
     """
-    if not file.is_file():
-        raise SourceError(f"there is no model file {file}")
-    with file.open("rb") as stream:
-        head = stream.read(8)
+    if file.is_dir():
+        raise SourceError(f"{file} is a folder, not a model file")
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(8)
+    except OSError as error:
+        raise SourceError(f"cannot read the model file {file}: {error.strerror}") from error
     if head[4:8] == FILE_IDENTIFIER:
+        _check_not_given(file, input_shape, layout)
         return _describe_tflite(file)
     if zipfile.is_zipfile(file):
         return _describe_torch(file, input_shape, layout)
@@ -79,6 +83,7 @@ def _describe_torch(
     kind = file_kind(file)
     model = load_file(file, kind)
     if kind is ModelKind.EXPORTED_PROGRAM:
+        _check_not_given(file, input_shape, None)
         ends = _program_inputs(model)
     elif input_shape is None:
         raise SourceError(
@@ -93,8 +98,8 @@ def _describe_torch(
         if len(shape) == 4:
             if found is None:
                 raise SourceError(
-                    f"input {name} {list(shape)} has 1 or 3 channels neither first nor last",
-                    hint="Say which axis they are: --layout NCHW or --layout NHWC",
+                    f"the shape {list(shape)} of input {name} does not tell its channels' axis",
+                    hint="Say which it is: --layout NCHW or --layout NHWC",
                 )
             if layout is None:
                 guesses.append(f"input {name} {list(shape)} is {found}, by its channels")
@@ -148,6 +153,12 @@ def _output_shapes(
         outputs = tuple(outputs.values())
     found = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     return tuple(tuple(output.shape) for output in found)
+
+
+def _check_not_given(file: Path, input_shape: tuple[int, ...] | None, layout: str | None) -> None:
+    for option, value in (("--input-shape", input_shape), ("--layout", layout)):
+        if value is not None:
+            raise SourceError(f"{file} records this itself", hint=f"Leave out {option}.")
 
 
 def _check_free(name: str, free_axes: tuple[int, ...]) -> None:
