@@ -6,6 +6,7 @@ extremes), handed over in the form the engine's own calibrator would give.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +32,7 @@ from edgekit.runtimes import open_session
 from edgekit.tflite.names import unique_names
 from edgekit.tflite.reductions import with_extremes
 from edgekit.tflite.rewrite import rewrite_for_int8
+from edgekit.tflite.signature import restore_signatures
 from edgekit.types import Artefact, ArtefactFormat
 
 _STATISTICS_FILE = "statistics.npz"
@@ -74,7 +76,7 @@ def _statistics(job: QuantizeJob, data: bytes) -> tuple[dict[str, TensorStatisti
     """The extremes of every activation of the graph in ``data``, from the cache where it can."""
     key = content_key(
         {
-            "model": job.model.fingerprint,
+            "graph": hashlib.sha256(data).hexdigest(),
             "dataset": job.calibration.fingerprint,
             "runtime": version("ai-edge-litert"),
             "revision": _REVISION,
@@ -120,7 +122,7 @@ def _run_engine(data: bytes, ranges: Mapping[str, Range], options: QuantizeSpec)
                 f"ai-edge-quantizer refused the graph: {error}",
                 hint=log.tail() or "Convert the float model with another bridge, and report it.",
             ) from error
-    return bytes(result.quantized_model)
+    return restore_signatures(bytes(result.quantized_model), data)
 
 
 def _configure(engine: Any, options: QuantizeSpec) -> None:
