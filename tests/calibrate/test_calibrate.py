@@ -59,7 +59,7 @@ def test_one_pass_over_the_samples() -> None:
             steps.append(steps_done)
 
     with LiteRTSession(graph.data) as session:
-        found = collect_extremes(session, graph, given_samples, Counting())
+        found = collect_extremes([session], graph, given_samples, Counting())
     assert steps == [1] * 5
     assert list(found) == list(graph.tensors)
     w = models.weights()
@@ -81,7 +81,7 @@ def test_no_sample_at_all_is_refused() -> None:
         SilentProgress().task("") as task,
         pytest.raises(DataError, match="gave no sample"),
     ):
-        collect_extremes(session, graph, [], task)
+        collect_extremes([session], graph, [], task)
 
 
 @given(
