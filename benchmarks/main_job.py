@@ -1,0 +1,130 @@
+"""Print every figure the main job must reach, beside the same libraries called directly.
+
+``python -m benchmarks.main_job --recipe all --json results.json``
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+from rich.console import Console
+
+from benchmarks import direct
+from benchmarks.calibration import calibration_cost
+from benchmarks.fidelity import AGREEMENT, fidelity
+from benchmarks.figure import Figure, render
+from benchmarks.help_time import help_time
+from benchmarks.job import describe_job
+from benchmarks.latency import latency
+from benchmarks.whole_command import read_report, run_rounds, whole_command
+from edgekit.measure.host import Host, this_host
+
+LIBRARIES = ("torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow")
+
+
+@click.command()
+@click.option(
+    "--recipe",
+    type=click.Choice([*AGREEMENT, "all"]),
+    default="all",
+    show_default=True,
+    help="Which main job to run.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Rounds of whole commands; each takes about two minutes.",
+)
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write all figures here."
+)
+def main(recipe: str, rounds: int, json_file: Path | None) -> None:
+    """Measure the main job beside direct library calls; the exit code is 0 whatever is missed."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as edgekit sets it, before torch comes
+    host, begun = this_host(), datetime.now(UTC)
+    load_before = os.getloadavg()
+    figures: list[Figure] = []
+    for name in AGREEMENT if recipe == "all" else [recipe]:
+        figures += _measure(name, rounds, host)
+    figures.append(help_time())
+    context = {
+        "command": f"python -m benchmarks.main_job --recipe {recipe} --rounds {rounds}",
+        "utc": begun.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "cpu": host.cpu,
+        "cpus": len(os.sched_getaffinity(0)),
+        "int8_dot_product": host.int8_dot_product,
+        "load_average_before": load_before,
+        "load_average_after": os.getloadavg(),
+        "python": platform.python_version(),
+        "libraries": {library: version(library) for library in LIBRARIES},
+    }
+    _print(figures, context)
+    if json_file is not None:
+        _write(json_file, {**context, "figures": [figure.to_dict() for figure in figures]})
+
+
+def _measure(recipe: str, rounds: int, host: Host) -> list[Figure]:
+    """All figures of one recipe."""
+    _say(f"{recipe}: fetching what it needs")
+    job = describe_job(recipe)
+    with TemporaryDirectory() as name:
+        done = run_rounds(job, Path(name), rounds, _say)
+        _say(f"{recipe}: the engine with its own calibrator")
+        figures = fidelity(job, read_report(done.run_folder), done.direct_folder)
+        float_file = done.run_folder / "model.float.tflite"
+        samples = direct.read_samples(job, "calibration")
+        _say(f"{recipe}: latency and calibration")
+        figures.append(
+            latency(
+                float_file,
+                done.run_folder / "model.tflite",
+                samples[0],
+                host,
+                recipe,
+                **job["latency"],
+            )
+        )
+        for threads in sorted({1, min(2, job["threads"])}):
+            figures.append(calibration_cost(float_file, samples, threads, recipe))
+        return figures + whole_command(done, recipe)
+
+
+def _print(figures: list[Figure], context: dict[str, Any]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    has = {True: "has", False: "has no", None: "may or may not have"}[context["int8_dot_product"]]
+    before, after = (
+        " ".join(f"{load:.2f}" for load in context[f"load_average_{when}"])
+        for when in ("before", "after")
+    )
+    console.print(context["command"], markup=False, highlight=False)
+    console.print(
+        f"{context['utc']}, {context['cpus']} x {context['cpu']}, which {has} INT8 dot product; "
+        f"load average {before} before, {after} after"
+    )
+    console.print(", ".join(f"{name} {number}" for name, number in context["libraries"].items()))
+    console.print(render(figures))
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    partial.replace(file)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
