@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -84,6 +85,11 @@ def _check_free(final: Path, force: bool) -> None:
             f"{final} already holds files",
             hint="Give another folder with --out, or --force to replace it.",
         )
+    if final.is_dir() and any(final.iterdir()) and not _is_run(final):
+        raise OutputError(
+            f"{final} is not a run folder, so --force does not replace it",
+            hint="Give another folder with --out, or remove that one yourself.",
+        )
     # Told before the work: these cannot be renamed, or would leave the shell in a removed folder.
     if os.path.ismount(final) or Path.cwd().is_relative_to(final):
         what = "a mount point" if os.path.ismount(final) else "the working folder or above it"
@@ -91,6 +97,15 @@ def _check_free(final: Path, force: bool) -> None:
             f"{final} is {what}, which a run cannot replace",
             hint=f"Give a folder in it, e.g. --out {final / 'run'}",
         )
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether edgekit wrote ``folder``: a complete run has a manifest of ours."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and "edgekit" in manifest and "outputs" in manifest
 
 
 def _lock(file: Path) -> IO[bytes] | None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.calibrate.collect import collect_extremes
 from edgekit.errors import DataError
 from edgekit.progress import SilentProgress
 from edgekit.runtimes import open_session
 from edgekit.tflite import reductions
+from edgekit.tflite.collect import collect_extremes
 from edgekit.types import Sample
 from tests import tflite_models as models
 
