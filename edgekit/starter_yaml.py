@@ -57,8 +57,9 @@ def recipe_text(
 ) -> str:
     """YAML for ``model`` with its ``data``, whose paths are relative to ``folder``, or absolute."""
     classes = class_count(described)
-    # With a separator it is a path, whatever ships under that name.
-    dataset = SHIPPED_PHOTOS if data is None else os.path.join(".", _path(data, folder))
+    dataset = SHIPPED_PHOTOS if data is None else _path(data, folder)
+    if data is not None and os.sep not in dataset:  # a path, whatever ships under that name
+        dataset = f"./{dataset}"
     lines = [
         f"# Made from {model.name}. Every line may be changed; see docs/recipe-reference.md.",
         "schema: 1",
@@ -144,6 +145,9 @@ def _path(path: Path, folder: Path | None) -> str:
 
 def _quoted(text: str) -> str:
     """``text`` as YAML, bare where it can be read as nothing else."""
-    if re.fullmatch(r"[A-Za-z_][\w./-]*", text, re.ASCII) and text.lower() not in _YAML_WORDS:
+    if (
+        re.fullmatch(r"(\.{0,2}/)*[A-Za-z_][\w./-]*", text, re.ASCII)
+        and text.lower() not in _YAML_WORDS
+    ):
         return text
     return json.dumps(text, ensure_ascii=False)  # a JSON string is a YAML one

@@ -18,7 +18,7 @@ from edgekit.tflite.names import readable_names
 from edgekit.types import ModelKind
 
 # Raise when what this module writes changes for the same input: cached graphs are then remade.
-_REVISION = 2
+_REVISION = 3
 
 
 class LitertTorch:

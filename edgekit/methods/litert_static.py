@@ -6,6 +6,7 @@ extremes), handed over in the form the engine's own calibrator would give.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +29,7 @@ from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.recipe.schema import QuantizeSpec
 from edgekit.runtimes import open_session
 from edgekit.tflite.collect import collect_extremes
+from edgekit.tflite.ends import restore_signatures, with_end_types
 from edgekit.tflite.names import unique_names
 from edgekit.tflite.reductions import with_extremes
 from edgekit.tflite.rewrite import rewrite_for_int8
@@ -74,7 +76,7 @@ def _statistics(job: QuantizeJob, data: bytes) -> tuple[dict[str, TensorStatisti
     """The extremes of every activation of the graph in ``data``, from the cache where it can."""
     key = content_key(
         {
-            "model": job.model.fingerprint,
+            "graph": hashlib.sha256(data).hexdigest(),
             "dataset": job.calibration.fingerprint,
             "runtime": version("ai-edge-litert"),
             "revision": _REVISION,
@@ -120,12 +122,15 @@ def _run_engine(data: bytes, ranges: Mapping[str, Range], options: QuantizeSpec)
                 f"ai-edge-quantizer refused the graph: {error}",
                 hint=log.tail() or "Convert the float model with another bridge, and report it.",
             ) from error
-    return bytes(result.quantized_model)
+    return with_end_types(
+        restore_signatures(bytes(result.quantized_model), data),
+        input_dtype=options.input_dtype,
+        output_dtype=options.output_dtype,
+    )
 
 
 def _configure(engine: Any, options: QuantizeSpec) -> None:
     from ai_edge_quantizer import qtyping
-    from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
     granularity = qtyping.QuantGranularity
     engine.add_static_config(
@@ -136,31 +141,4 @@ def _configure(engine: Any, options: QuantizeSpec) -> None:
         weight_granularity=(
             granularity.CHANNELWISE if options.per_channel else granularity.TENSORWISE
         ),
-    )
-    ends = {
-        qtyping.TFLOperationName.INPUT: options.input_dtype,
-        qtyping.TFLOperationName.OUTPUT: options.output_dtype,
-    }
-    for operation, dtype in ends.items():
-        if dtype == "float32":
-            engine.update_quantization_recipe(
-                ".*", operation, algorithm_key=AlgorithmName.NO_QUANTIZE
-            )
-        elif dtype == "uint8":
-            engine.update_quantization_recipe(".*", operation, _uint8_end(qtyping))
-
-
-def _uint8_end(qtyping: Any) -> Any:
-    def tensor(dtype: Any, symmetric: bool) -> Any:
-        return qtyping.TensorQuantizationConfig(
-            num_bits=8,
-            symmetric=symmetric,
-            granularity=qtyping.QuantGranularity.TENSORWISE,
-            dtype=dtype,
-        )
-
-    return qtyping.OpQuantizationConfig(
-        activation_tensor_config=tensor(qtyping.TensorDataType.UINT, False),
-        weight_tensor_config=tensor(qtyping.TensorDataType.INT, True),
-        compute_precision=qtyping.ComputePrecision.INTEGER,
     )

@@ -85,17 +85,17 @@ def _check_free(final: Path, force: bool) -> None:
             f"{final} already holds files",
             hint="Give another folder with --out, or --force to replace it.",
         )
-    if final.is_dir() and any(final.iterdir()) and not _is_run(final):
-        raise OutputError(
-            f"{final} is not a run folder, so --force does not replace it",
-            hint="Give another folder with --out, or remove that one yourself.",
-        )
     # Told before the work: these cannot be renamed, or would leave the shell in a removed folder.
     if os.path.ismount(final) or Path.cwd().is_relative_to(final):
         what = "a mount point" if os.path.ismount(final) else "the working folder or above it"
         raise OutputError(
             f"{final} is {what}, which a run cannot replace",
             hint=f"Give a folder in it, e.g. --out {final / 'run'}",
+        )
+    if final.is_dir() and any(final.iterdir()) and not _is_run(final):
+        raise OutputError(
+            f"{final} is not a run folder, so --force does not replace it",
+            hint="Give another folder with --out, or remove that one yourself.",
         )
 
 

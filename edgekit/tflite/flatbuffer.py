@@ -7,13 +7,15 @@ this room take and return ``bytes``; the object tree stays inside them.
 from __future__ import annotations
 
 import struct
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from edgekit.errors import MissingError, SourceError
 
 FILE_IDENTIFIER = b"TFL3"
 _INITIAL_BUILDER_BYTES = 1 << 20
+_BUFFER_ALIGNMENT = 16
+"""What the schema demands of constants (force_align), and the generated Python code forgets."""
 
 
 @cache
@@ -43,6 +45,9 @@ def enum_names(enum: str) -> dict[int, str]:
 def unpack(data: bytes, name: str = "model") -> Any:
     """Parse ``data`` into a ``ModelT``. ``name`` is what messages call it.
 
+    Constants that lie behind the flatbuffer (files of ai-edge-quantizer have them there) are views
+    into ``data``; they are brought into the tree, so that ``pack`` writes them.
+
     Raises:
         SourceError: not a TFLite file, or one cut short or damaged.
     """
@@ -55,6 +60,7 @@ def unpack(data: bytes, name: str = "model") -> Any:
         model = schema().ModelT.InitFromPackedBuf(data, 0)
         if not model.subgraphs or model.operatorCodes is None:
             raise ValueError("it holds no graph")
+        _bring_in(model, data)
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, MemoryError) as error:
         raise SourceError(
             f"{name} is damaged: {error}", hint="Copy or convert the file again."
@@ -66,9 +72,38 @@ def pack(model: Any) -> bytes:
     """Serialise a ``ModelT``; the same tree gives the same bytes."""
     import flatbuffers
 
+    for buffer in model.buffers or ():
+        buffer.Pack = partial(_pack_buffer, buffer)  # in place of the generated method
     builder = flatbuffers.Builder(_INITIAL_BUILDER_BYTES)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _bring_in(model: Any, data: bytes) -> None:
+    import numpy as np
+
+    for buffer in model.buffers or ():
+        if buffer.offset > 1:  # 0 and 1 stand for "none"
+            if buffer.offset + buffer.size > len(data):
+                raise ValueError("a constant lies beyond its end")
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+
+
+def _pack_buffer(buffer: Any, builder: Any) -> int:
+    """As ``BufferT.Pack``, with the alignment."""
+    code = schema()
+    vector = None
+    if buffer.data is not None:
+        content = bytes(buffer.data)
+        builder.StartVector(1, len(content), _BUFFER_ALIGNMENT)
+        builder.head -= len(content)
+        builder.Bytes[builder.Head() : builder.Head() + len(content)] = content
+        vector = builder.EndVector()
+    code.BufferStart(builder)
+    if vector is not None:
+        code.BufferAddData(builder, vector)
+    return int(code.BufferEnd(builder))
 
 
 def builtin_of(code: Any) -> int:
@@ -78,8 +113,8 @@ def builtin_of(code: Any) -> int:
 
 def is_constant(model: Any, tensor: Any) -> bool:
     """Whether the file holds the values of ``tensor``."""
-    buffer = model.buffers[tensor.buffer]
-    return (buffer.data is not None and len(buffer.data) > 0) or bool(buffer.size)
+    data = model.buffers[tensor.buffer].data
+    return data is not None and len(data) > 0
 
 
 def add_operator_code(model: Any, builtin: int, version: int = 1) -> int:

@@ -148,8 +148,7 @@ def _check_indices(indices: tuple[int, ...], tensors: tuple[Tensor, ...]) -> Non
 
 
 def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str]) -> Tensor:
-    buffer = model.buffers[tensor.buffer]
-    size = 0 if buffer.data is None else len(buffer.data)
+    data = model.buffers[tensor.buffer].data
     quantization = tensor.quantization
     scales: tuple[float, ...] = ()
     zero_points: tuple[int, ...] = ()
@@ -164,7 +163,7 @@ def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str]) -> Tenso
         shape=_ints(tensor.shape),
         dtype=types[tensor.type].lower(),
         constant=flatbuffer.is_constant(model, tensor),
-        size_bytes=size or int(buffer.size or 0),
+        size_bytes=0 if data is None else len(data),
         scales=scales,
         zero_points=zero_points,
         axis=axis,

@@ -56,7 +56,7 @@ def unique_names(data: bytes) -> bytes:
     tensor name, so two tensors of one name would share a range.
     """
     model = flatbuffer.unpack(data)
-    tensors = model.subgraphs[0].tensors
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     names = [flatbuffer.text(tensor.name) for tensor in tensors]
     if all(names) and len(set(names)) == len(names):
         return data

@@ -3,6 +3,7 @@
     LEAKY_RELU(x; a)  ->  MAXIMUM(x, a * x)                       for 0 <= a <= 1
                       ->  RELU(x) + (-a) * RELU(-1 * x)           otherwise
     PRELU(x; a)       ->  RELU(x) + (-a) * RELU(-1 * x)
+    RELU6(x)          ->  MUL(x, 1) with RELU6 fused into it; RELU_N1_TO_1 likewise
 
 Both sides round identically in float32: multiplying by -1 and by zero is exact, and one of the
 two summands is always zero. Only the sign of a zero may differ, and a number so small that the
@@ -12,6 +13,7 @@ runtime takes it for zero.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,7 +54,13 @@ def rewrite_for_int8(data: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 def _rewrites() -> dict[int, Callable[[_Editor, Any], list[Any] | None]]:
     builtin = flatbuffer.schema().BuiltinOperator
-    return {builtin.LEAKY_RELU: _leaky_relu, builtin.PRELU: _prelu}
+    activation = flatbuffer.schema().ActivationFunctionType
+    return {
+        builtin.LEAKY_RELU: _leaky_relu,
+        builtin.PRELU: _prelu,
+        builtin.RELU6: partial(_clamp, activation=activation.RELU6),
+        builtin.RELU_N1_TO_1: partial(_clamp, activation=activation.RELU_N1_TO_1),
+    }
 
 
 class _Editor:
@@ -118,6 +126,15 @@ def _prelu(edit: _Editor, operator: Any) -> list[Any] | None:
     if alpha is None:  # a slope computed at run time
         return None
     return _two_sided(edit, source, int(operator.outputs[0]), alpha)
+
+
+def _clamp(edit: _Editor, operator: Any, activation: int) -> list[Any]:
+    """For one that stands alone: behind a convolution or a sum it is fused already."""
+    source, output = int(operator.inputs[0]), int(operator.outputs[0])
+    one = edit.constant(output, "one", [1.0])
+    product = edit.op(edit.schema.BuiltinOperator.MUL, [source, one], output, "MulOptions")
+    product.builtinOptions.fusedActivationFunction = activation
+    return [product]
 
 
 def _two_sided(edit: _Editor, source: int, output: int, alpha: Any) -> list[Any]:

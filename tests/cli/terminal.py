@@ -39,9 +39,14 @@ def run_on_terminal(
     columns: int = 80,
     env: Mapping[str, str] | None = None,
     interrupt_when: str | None = None,
+    type_when: Mapping[str, str] | None = None,
     timeout_s: float = 30,
 ) -> Ran:
-    """Run ``program``; once ``interrupt_when`` was drawn, type Ctrl-C."""
+    """Run ``program``; once ``interrupt_when`` was drawn, type Ctrl-C.
+
+    ``type_when`` holds what to type once its key was drawn.
+    """
+    typing = dict(type_when or {})
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     unset = {"NO_COLOR", "COLUMNS", "FORCE_COLOR"}
@@ -74,6 +79,8 @@ def run_on_terminal(
         if interrupt_when is not None and interrupt_when.encode() in drawn:
             interrupt_when = None
             child.send_signal(signal.SIGINT)
+        for seen in [text for text in typing if text.encode() in drawn]:
+            os.write(ours, typing.pop(seen).encode())
     os.close(ours)
     stdout, _ = child.communicate(timeout=timeout_s)
     return Ran(child.returncode, stdout.decode(), drawn.decode())

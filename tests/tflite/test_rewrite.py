@@ -28,6 +28,8 @@ KINDS = [
     ("PRELU", [[[-0.3, 1.5]]]),
     ("PRELU", [[[0.25]]]),
     ("PRELU", [0.25]),
+    ("RELU6", None),
+    ("RELU_N1_TO_1", None),
 ]
 # Subnormal numbers aside, which the runtime may take for zero.
 size = st.floats(2.0**-100, 2.0**14, width=32)
@@ -41,8 +43,10 @@ def _alone(kind: str, alpha: Any, shape: tuple[int, ...]) -> bytes:
     if kind == "PRELU":
         slope = graph.tensor("slope", np.shape(alpha), data=np.asarray(alpha, np.float32))
         graph.operator(kind, [x, slope], [y])
-    else:
+    elif kind == "LEAKY_RELU":
         graph.operator(kind, [x], [y], table="LeakyReluOptions", alpha=alpha)
+    else:
+        graph.operator(kind, [x], [y])
     graph.inputs, graph.outputs = {"x": x}, {"y": y}
     return models.write([graph], {"s": 0})
 
@@ -69,7 +73,7 @@ def test_no_such_operator_is_left_and_the_model_answers_the_same(kind: str, alph
     rewritten, _ = rewrite_for_int8(data)
     names = [op.name for op in parse_graph(rewritten).ops]
     assert kind not in names
-    assert {"MAXIMUM", "ADD"} & set(names)
+    assert {"MAXIMUM", "ADD", "MUL"} & set(names)
     x = np.random.default_rng(3).normal(size=models.INPUT_SHAPE).astype(np.float32)
     before, after = _answer(data, x), _answer(rewritten, x)
     assert before.keys() == after.keys() == {"act", "scores"}

@@ -1,0 +1,70 @@
+"""A quantization job on a tiny model: everything a method is given, nothing it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.cache import Cache
+from edgekit.data.arrays import ArrayDataset, open_arrays
+from edgekit.methods.method import QuantizeJob
+from edgekit.progress import Progress, SilentProgress
+from edgekit.recipe.schema import InputSpec, PreprocessSpec, QuantizeSpec
+from edgekit.sources.tflite import float_tflite
+from edgekit.tflite.graph import parse_graph
+from edgekit.types import Role
+from tests import tflite_models as models
+
+MakeJob = Callable[..., QuantizeJob]
+
+
+def samples(folder: Path, name: str = "x", rows: int = 80, seed: int = 0) -> ArrayDataset:
+    """Half of ``rows`` random inputs of the tiny network, in the calibration role."""
+    file = folder / "inputs.npz"
+    values = np.random.default_rng(seed).normal(size=(rows, *models.INPUT_SHAPE[1:]))
+    np.savez(file, **{name: values.astype(np.float32)})
+    spec = InputSpec(name, models.INPUT_SHAPE, "float32", "NHWC")
+    return open_arrays(file, Role.CALIBRATION, (spec,), PreprocessSpec(kind="arrays"), None)
+
+
+@pytest.fixture
+def make_job(tmp_path: Path) -> MakeJob:
+    """``make_job(data, input_dtype="uint8", ...)``; each job has a folder and a cache of its own,
+    unless it is given ``cache``."""
+    count = 0
+
+    def make(
+        data: bytes,
+        *,
+        cache: Cache | None = None,
+        threads: int = 1,
+        calibration: Any = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> QuantizeJob:
+        nonlocal count
+        count += 1
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        file = folder / "model.float.tflite"
+        file.write_bytes(data)
+        graph = parse_graph(data)
+        inputs = tuple(
+            InputSpec(name, graph.tensors[index].shape, "float32", "NHWC")
+            for name, index in zip(graph.input_names, graph.inputs, strict=True)
+        )
+        return QuantizeJob(
+            model=float_tflite(file, inputs, graph.output_names),
+            options=QuantizeSpec(method="litert_static", **options),
+            calibration=samples(folder) if calibration is None else calibration,
+            folder=folder,
+            cache=cache or Cache(folder / "cache"),
+            progress=progress or SilentProgress(),
+            threads=threads,
+        )
+
+    return make

@@ -1,0 +1,101 @@
+"""Bytes to the object tree and back: where constants lie, and which operator a code means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit.errors import SourceError
+from edgekit.runtimes.litert import LiteRTSession
+from edgekit.tflite.flatbuffer import add_operator_code, add_tensor, pack, schema, unpack
+from edgekit.tflite.graph import parse_graph
+from tests import tflite_models as models
+
+
+def _with_constants_behind(data: bytes) -> bytes:
+    """``data`` as ai-edge-quantizer lays it out: constants behind the flatbuffer, by offset."""
+    model = unpack(data)
+    contents = [None if b.data is None else bytes(b.data) for b in model.buffers]
+    for buffer, content in zip(model.buffers, contents, strict=True):
+        if content:
+            buffer.data, buffer.offset, buffer.size = None, 1, 1  # held open; same length later
+    start = -(-len(_as_generated(model)) // 16) * 16
+    tail = b""
+    for buffer, content in zip(model.buffers, contents, strict=True):
+        if content:
+            tail += bytes(-len(tail) % 16)
+            buffer.offset, buffer.size = start + len(tail), len(content)
+            tail += content
+    head = _as_generated(model)
+    return head + bytes(start - len(head)) + tail
+
+
+def _as_generated(model: Any) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _answer(data: bytes, seed: int = 0) -> models.Array:
+    x = np.random.default_rng(seed).normal(size=models.INPUT_SHAPE).astype(np.float32)
+    with LiteRTSession(data) as session:
+        return session.run({"x": x})["scores"]
+
+
+def test_constants_behind_the_flatbuffer_are_read_and_written() -> None:
+    plain = models.float_model()
+    behind = _with_constants_behind(plain)
+    assert np.array_equal(_answer(behind), _answer(plain))  # the fixture is a valid file
+    assert parse_graph(behind) == parse_graph(plain)
+    packed = pack(unpack(behind))
+    assert parse_graph(packed) == parse_graph(plain)
+    assert np.array_equal(_answer(packed), _answer(plain))
+
+
+def test_constants_that_were_cut_off_are_damage() -> None:
+    behind = _with_constants_behind(models.float_model())
+    for length in (len(behind) - 1, len(behind) - 200):
+        with pytest.raises(SourceError, match="damaged: a constant lies beyond its end"):
+            parse_graph(behind[:length])
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
+def test_constants_are_aligned_as_the_schema_demands(sizes: list[int]) -> None:
+    model = unpack(models.float_model())
+    for number, size in enumerate(sizes):
+        values = np.full(size, number, np.int8)
+        add_tensor(model, model.subgraphs[0], f"c{number}", (size,), 9, values)
+    packed = pack(model)
+    table = schema().Model.GetRootAs(packed, 0)
+    for index in range(table.BuffersLength()):
+        buffer = table.Buffers(index)
+        if buffer.DataLength():
+            place = buffer._tab.Vector(buffer._tab.Offset(4))
+            assert place % 16 == 0
+    found = {tensor.name: tensor.size_bytes for tensor in parse_graph(packed).tensors}
+    assert [found[f"c{number}"] for number in range(len(sizes))] == sizes
+
+
+def test_an_operator_code_is_shared_only_with_its_own_operator() -> None:
+    operator = schema().BuiltinOperator
+    model = unpack(models.float_model())
+    codes = len(model.operatorCodes)
+    assert add_operator_code(model, operator.CONV_2D) == 0
+    assert add_operator_code(model, operator.CONV_2D, version=7) == codes
+    # ADD is number 0, which is also what files without the 32-bit field read there.
+    for code in model.operatorCodes:
+        code.deprecatedBuiltinCode, code.builtinCode = max(code.builtinCode, 1), 0
+    assert add_operator_code(model, operator.ADD) == codes + 1
+    added = model.operatorCodes[add_operator_code(model, operator.GELU)]
+    assert (added.builtinCode, added.deprecatedBuiltinCode) == (operator.GELU, 127)
+
+
+def test_the_same_tree_packs_to_the_same_bytes() -> None:
+    model = unpack(models.two_signature_model())
+    assert pack(model) == pack(model) == pack(unpack(models.two_signature_model()))
