@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgekit.measure.fidelity import Fidelity, fidelity
 
 from edgekit.cache import Cache
 from edgekit.errors import ConversionError
 from edgekit.methods import METHODS, load_method
 from edgekit.methods.method import Quantized, QuantizeJob
+from edgekit.numerics.fidelity import Fidelity, fidelity
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import predict
 from edgekit.tflite.facts import GraphFacts, graph_facts
