@@ -36,7 +36,9 @@ CACHE_DIR_VARIABLE = "EDGEKIT_CACHE_DIR"
 _MARKER = "complete.json"
 _FILES = "files"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+_NO_ROOM = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+)
 
 
 def cache_folder() -> Path:

@@ -40,7 +40,8 @@ class CapturedOutput:
 def captured_output() -> Iterator[CapturedOutput]:
     """Send file descriptors 1 and 2 of this process to a temporary file while the block runs.
 
-    Whole-process: not for use while another thread must print.
+    Whole-process: not for use while another thread must print. A Python stream that does not write
+    to these descriptors (a notebook's) is not captured.
     """
     with tempfile.TemporaryFile() as sink:
         if not enabled:

@@ -145,9 +145,7 @@ def _path(path: Path, folder: Path | None) -> str:
 
 def _quoted(text: str) -> str:
     """``text`` as YAML, bare where it can be read as nothing else."""
-    if (
-        re.fullmatch(r"(\.{0,2}/)*[A-Za-z_][\w./-]*", text, re.ASCII)
-        and text.lower() not in _YAML_WORDS
-    ):
+    plain = re.fullmatch(r"(\.{0,2}/)*[A-Za-z_][\w./-]*", text, re.ASCII)
+    if plain and text.lower() not in _YAML_WORDS:
         return text
     return json.dumps(text, ensure_ascii=False)  # a JSON string is a YAML one

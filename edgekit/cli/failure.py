@@ -20,7 +20,7 @@ from edgekit.errors import (
 )
 
 EXIT_BROKEN_PIPE = 128 + 13  # what a shell reports for SIGPIPE; 1 would read as a failed check
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 def render(error: BaseException, args: list[str], stream: TextIO | None = None) -> int:
