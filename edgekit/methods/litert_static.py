@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ from edgekit.types import Artefact, ArtefactFormat
 _STATISTICS_FILE = "statistics.npz"
 # Raise when the statistics of the same graph and samples change.
 _REVISION = 1
+
+SESSIONS_MAX = 4
+"""Calibrating at once; each holds the weights and a working memory of its own."""
 
 
 class LitertStatic:
@@ -88,15 +92,26 @@ def _statistics(job: QuantizeJob, data: bytes) -> tuple[dict[str, TensorStatisti
         instrumented = folder / "instrumented.tflite"
         instrumented.write_bytes(graph.data)
         with (
-            open_session(instrumented, threads=job.threads) as session,
+            ExitStack() as opened,
             job.progress.task("Calibrating", len(job.calibration)) as task,
         ):
-            collected = collect_extremes(session, graph, job.calibration, task)
+            sessions = [
+                opened.enter_context(open_session(instrumented, threads=threads))
+                for threads in session_threads(job.threads)
+            ]
+            collected = collect_extremes(sessions, graph, job.calibration, task)
         instrumented.unlink()
         save_statistics(collected, folder / _STATISTICS_FILE)
 
     entry = job.cache.get_or_make("statistics", key, collect)
     return load_statistics(entry.path / _STATISTICS_FILE), entry.cached
+
+
+def session_threads(threads: int) -> list[int]:
+    """Threads of each session: samples are shared first, since a reduction to one value keeps one
+    thread busy and the others waiting."""
+    sessions = min(threads, SESSIONS_MAX)
+    return [threads // sessions] * sessions
 
 
 def _run_engine(data: bytes, ranges: Mapping[str, Range], options: QuantizeSpec) -> bytes:

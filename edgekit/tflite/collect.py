@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -11,35 +14,72 @@ from edgekit.errors import DataError
 from edgekit.progress import Task
 from edgekit.runtimes.session import Session
 from edgekit.tflite.reductions import InstrumentedGraph
-from edgekit.types import Sample
+from edgekit.types import Array, Sample
+
+_Row = tuple[list[float], list[float]]
 
 
 def collect_extremes(
-    session: Session, graph: InstrumentedGraph, samples: Iterable[Sample], task: Task
+    sessions: Sequence[Session], graph: InstrumentedGraph, samples: Iterable[Sample], task: Task
 ) -> dict[str, TensorStatistics]:
-    """Extremes by tensor name; ``session`` runs the model in ``graph``.
+    """Extremes by tensor name; ``sessions`` all run the model in ``graph`` and share the samples.
+
+    What is found depends on neither their number nor their threads.
 
     Raises:
         DataError: there was no sample at all.
     """
-    rows_min: list[list[float]] = []
-    rows_max: list[list[float]] = []
-    count = len(graph.tensors)
-    low = [graph.min_output(position) for position in range(count)]
-    high = [graph.max_output(position) for position in range(count)]
-    for sample in samples:
-        outputs = session.run(sample.feeds)
-        # NumPy's own reductions take longer than all else here, so they are kept for rows.
-        found = [outputs[name] for name in low]
-        rows_min.append([each.item() if each.size == 1 else float(each.min()) for each in found])
-        found = [outputs[name] for name in high]
-        rows_max.append([each.item() if each.size == 1 else float(each.max()) for each in found])
-        task.advance()
-    if not rows_min:
+    idle: SimpleQueue[Session] = SimpleQueue()
+    for session in sessions:
+        idle.put(session)
+
+    def extremes(sample: Sample) -> _Row:
+        session = idle.get()
+        try:
+            outputs = session.run(sample.feeds)
+        finally:
+            idle.put(session)
+        positions = range(len(graph.tensors))
+        return (
+            [_least(outputs[graph.min_output(position)]) for position in positions],
+            [_most(outputs[graph.max_output(position)]) for position in positions],
+        )
+
+    rows: list[_Row] = []
+    with ThreadPoolExecutor(len(sessions)) as pool:
+        for row in _in_order(pool, extremes, samples, ahead=2 * len(sessions)):
+            rows.append(row)
+            task.advance()
+    if not rows:
         raise DataError("the calibration dataset gave no sample")
-    minima = np.array(rows_min, dtype=np.float32).T
-    maxima = np.array(rows_max, dtype=np.float32).T
+    minima, maxima = (np.array(side, dtype=np.float32).T for side in zip(*rows, strict=True))
     return {
         name: TensorStatistics(minima[position], maxima[position])
         for position, name in enumerate(graph.tensors)
     }
+
+
+def _least(left: Array) -> float:
+    # NumPy's own reductions, of single values, would take longer than all else here.
+    return float(left.item() if left.size == 1 else left.min())
+
+
+def _most(left: Array) -> float:
+    return float(left.item() if left.size == 1 else left.max())
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    function: Callable[[Sample], _Row],
+    samples: Iterable[Sample],
+    *,
+    ahead: int,
+) -> Iterator[_Row]:
+    """``map``, but no more than ``ahead`` samples are in memory at a time."""
+    running: deque[Future[_Row]] = deque()
+    for sample in samples:
+        running.append(pool.submit(function, sample))
+        if len(running) == ahead:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
