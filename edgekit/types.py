@@ -1,7 +1,7 @@
-"""The frozen values that rooms exchange. Arrays are NumPy; images are channels-last everywhere.
+"""The frozen values that rooms exchange. Arrays are NumPy; images are channels-last.
 
-A model that is channels-first (PyTorch) is permuted inside its own session, so nothing outside
-``sources`` and ``bridges`` ever sees another layout.
+A model that is channels-first (PyTorch) is permuted inside its own session: whoever feeds a
+session never sees another layout.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
@@ -84,7 +83,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Artefact:
-    """A model file edgekit made, and what it was told when making it."""
+    """A quantized model file. ``notes`` is what its maker adds to the report."""
 
     path: Path
     format: ArtefactFormat
@@ -93,6 +92,25 @@ class Artefact:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def nbytes(feeds: Feeds) -> int:
-    """Bytes that the arrays of ``feeds`` hold."""
-    return sum(np.asarray(array).nbytes for array in feeds.values())
+@dataclass(frozen=True)
+class FloatOp:
+    """An operator that computes on float activations."""
+
+    op: str
+    layer: str
+
+    def __str__(self) -> str:
+        return f"{self.op} at {self.layer}"
+
+
+@dataclass(frozen=True)
+class ArtefactFacts:
+    """What an artefact really is, whatever its format; ``None`` where the format does not tell."""
+
+    input_dtypes: tuple[str, ...]
+    output_dtypes: tuple[str, ...]
+    ops: int | None
+    float_ops: tuple[FloatOp, ...] | None
+    transposes: int | None
+    macs: int | None
+    int8_mac_fraction: float | None

@@ -11,6 +11,7 @@ BRIDGES: dict[str, BridgeEntry] = {
         accepts=(ModelKind.TORCH_MODULE, ModelKind.EXPORTED_PROGRAM, ModelKind.TORCHSCRIPT),
         produces=ModelKind.FLOAT_TFLITE,
         requires=("litert_torch", "torch"),
+        install="pip install 'edgekit[torch]'",
         summary="PyTorch to float32 channels-last .tflite",
     ),
 }

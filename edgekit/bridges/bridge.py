@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgekit.errors import MissingError
+from edgekit.entry import Entry
 from edgekit.types import ModelKind
 
 if TYPE_CHECKING:
@@ -33,27 +30,14 @@ class Bridge(Protocol):
         """The converted ``file`` as a model of its own, with the names of ``source``."""
 
 
-@dataclass(frozen=True)
-class BridgeEntry:
-    """A row of the table of bridges; ``module`` has a function ``make() -> Bridge``."""
+@dataclass(frozen=True, kw_only=True)
+class BridgeEntry(Entry):
+    """A row of the table of bridges."""
 
-    module: str
     accepts: tuple[ModelKind, ...]
     produces: ModelKind
-    requires: tuple[str, ...]
-    summary: str
-    install: str = "pip install 'edgekit[torch]'"
 
     def load(self) -> Bridge:
-        """Import the bridge.
-
-        Raises:
-            MissingError: a package it needs is not installed.
-        """
-        missing = [package for package in self.requires if find_spec(package) is None]
-        if missing:
-            raise MissingError(
-                f"{self.module.rpartition('.')[2]} needs {', '.join(missing)}", hint=self.install
-            )
-        make: Callable[[], Bridge] = import_module(self.module).make
-        return make()
+        """See ``Entry.make``."""
+        bridge: Bridge = self.make()
+        return bridge

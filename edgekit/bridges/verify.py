@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgekit.errors import MismatchError
-from edgekit.measure.fidelity import fidelity
+from edgekit.numerics.fidelity import fidelity
 from edgekit.runtimes.predict import predict
 from edgekit.runtimes.session import Session
 from edgekit.types import Sample

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +14,8 @@ from edgekit.progress import Progress
 from edgekit.recipe.schema import Recipe
 from edgekit.types import Role
 
+DEV_SAMPLES = 200
+
 
 @dataclass(frozen=True)
 class RunData:
@@ -22,6 +25,8 @@ class RunData:
     calibration: Dataset
     fidelity: Dataset
     labelled: Dataset | None
+    open_dev: Callable[[], Dataset]
+    """The dev samples: what every choice is made on. Opened only where something is chosen."""
     findings: tuple[Finding, ...]
     """Warnings only: errors have been raised."""
 
@@ -67,10 +72,26 @@ def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
             on_broken=evaluate.on_broken,
         )
     findings = check_representative(calibration, fidelity)
+    _refuse_errors(findings)
+
+    def open_dev() -> Dataset:
+        dev = open_role(
+            evaluate.dataset,
+            role=Role.DEV,
+            samples=DEV_SAMPLES,
+            on_broken=evaluate.on_broken,
+        )
+        for other in (calibration, fidelity):
+            _refuse_errors(check_representative(other, dev))
+        return dev
+
+    return RunData(calibration, fidelity, labelled, open_dev, findings)
+
+
+def _refuse_errors(findings: tuple[Finding, ...]) -> None:
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         raise DataError(
             "the data cannot be used:\n  "
             + "\n  ".join(f"{finding.name}: {finding.message}" for finding in errors)
         )
-    return RunData(calibration, fidelity, labelled, findings)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from edgekit.gate.check import Check, Status
-from edgekit.measure.accuracy import MetricAccuracy
-from edgekit.measure.fidelity import Fidelity
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.size import Size
+from edgekit.numerics.fidelity import Fidelity
 from edgekit.recipe.schema import GateSpec, QuantizeSpec
-from edgekit.tflite.facts import GraphFacts
+from edgekit.tasks.task import MetricAccuracy
+from edgekit.types import ArtefactFacts
 
 
 def check_limits(
     gate: GateSpec,
     quantize: QuantizeSpec,
     *,
-    facts: GraphFacts,
+    facts: ArtefactFacts,
     size: Size,
     fidelity: Fidelity,
     accuracy: Mapping[str, MetricAccuracy],
@@ -37,7 +37,7 @@ def check_limits(
     return tuple(checks)
 
 
-def _artefact(gate: GateSpec, quantize: QuantizeSpec, facts: GraphFacts) -> Iterator[Check]:
+def _artefact(gate: GateSpec, quantize: QuantizeSpec, facts: ArtefactFacts) -> Iterator[Check]:
     for end, wanted, found in (
         ("input", quantize.input_dtype, facts.input_dtypes),
         ("output", quantize.output_dtype, facts.output_dtypes),
@@ -54,13 +54,16 @@ def _artefact(gate: GateSpec, quantize: QuantizeSpec, facts: GraphFacts) -> Iter
         )
     if not gate.full_integer:
         return
+    if facts.float_ops is None:
+        yield _not_measured("artefact.full_integer", 0, "the format does not tell its operators")
+        return
     unexpected = [op for op in facts.float_ops if op.op not in quantize.allow_float_ops]
     if unexpected:
         shown = "; ".join(str(op) for op in unexpected[:5])
         more = f"; and {len(unexpected) - 5} more" if len(unexpected) > 5 else ""
         why = f"{shown}{more} (list the operator in quantize.allow_float_ops to accept it)"
     else:
-        why = f"{facts.int8_mac_fraction:.0%} of multiply-accumulates run on integers"
+        why = f"{facts.int8_mac_fraction or 0:.0%} of multiply-accumulates run on integers"
     yield Check(
         name="artefact.full_integer",
         required=True,
@@ -97,12 +100,15 @@ def _fidelity(gate: GateSpec, fidelity: Fidelity) -> Iterator[Check]:
                 fidelity.agreement,
                 f"float and quantized choose the same class on {same} of {fidelity.n} samples",
             )
-    if gate.sqnr_db_min is not None:
+    if gate.sqnr_db_min is None:
+        return
+    for position, (name, output) in enumerate(fidelity.outputs.items()):
+        # The first is the primary one, whose figure stands flat in the report.
         yield _at_least(
-            "fidelity.sqnr_db",
+            "fidelity.sqnr_db" if position == 0 else f"fidelity.{name}.sqnr_db",
             gate.sqnr_db_min,
-            fidelity.sqnr_db,
-            f"signal to quantization noise over {fidelity.n} samples",
+            output.sqnr_db,
+            f"signal to quantization noise of {name} over {fidelity.n} samples",
         )
 
 

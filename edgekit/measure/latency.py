@@ -15,7 +15,7 @@ from time import monotonic
 import numpy as np
 
 from edgekit.errors import UsageError
-from edgekit.measure.intervals import bootstrap_ratio_of_medians
+from edgekit.numerics.intervals import bootstrap_ratio_of_medians
 from edgekit.progress import Task
 from edgekit.runtimes.session import Session
 from edgekit.types import Array, Feeds

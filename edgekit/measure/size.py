@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgekit.errors import UsageError
 
@@ -17,19 +16,12 @@ class Size:
     ratio: float
 
 
-def measure_size(float_model: Path, artefact: Path) -> Size:
-    """Compare two model files.
+def compare_size(float_bytes: int, size_bytes: int) -> Size:
+    """Compare the bytes of two models.
 
     Raises:
-        UsageError: one of them is missing, or the float model is empty.
+        UsageError: the float model is empty.
     """
-    float_bytes, size_bytes = _file_bytes(float_model), _file_bytes(artefact)
     if float_bytes == 0:
-        raise UsageError(f"the float model {float_model} is empty")
+        raise UsageError("the float model has no bytes to compare with")
     return Size(float_bytes, size_bytes, size_bytes / float_bytes)
-
-
-def _file_bytes(path: Path) -> int:
-    if not path.is_file():
-        raise UsageError(f"no such model file: {path}")
-    return path.stat().st_size

@@ -11,6 +11,7 @@ METHODS: dict[str, MethodEntry] = {
         accepts=(ModelKind.FLOAT_TFLITE,),
         produces=ArtefactFormat.TFLITE,
         requires=("ai_edge_quantizer", "ai_edge_litert"),
+        install="pip install 'edgekit[torch]'",
         summary="full-integer .tflite from the float graph (ai-edge-quantizer)",
     ),
 }

@@ -17,7 +17,6 @@ import numpy as np
 
 from edgekit.cache import content_key
 from edgekit.calibrate import estimate
-from edgekit.calibrate.collect import collect_extremes
 from edgekit.calibrate.statistics import (
     Range,
     TensorStatistics,
@@ -30,6 +29,7 @@ from edgekit.errors import ConversionError
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.recipe.schema import QuantizeSpec
 from edgekit.runtimes import open_session
+from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.ends import restore_signatures, with_end_types
 from edgekit.tflite.names import unique_names
 from edgekit.tflite.reductions import with_extremes
@@ -69,7 +69,7 @@ class LitertStatic:
                 "rewritten": list(rewritten),
             },
         )
-        return Quantized(artefact=artefact, calibration_cached=cached)
+        return Quantized(artefact=artefact, baseline=job.model, calibration_cached=cached)
 
 
 def make() -> Method:

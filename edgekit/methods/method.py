@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgekit.errors import MissingError
+from edgekit.entry import Entry
 from edgekit.types import Artefact, ArtefactFormat, ModelKind
 
 if TYPE_CHECKING:
@@ -27,6 +25,8 @@ class QuantizeJob:
     model: SourceModel
     options: QuantizeSpec
     calibration: Dataset
+    open_dev: Callable[[], Dataset]
+    """The dev samples, opened when first asked for: every choice is made on these."""
     folder: Path
     cache: Cache
     progress: Progress
@@ -35,9 +35,11 @@ class QuantizeJob:
 
 @dataclass(frozen=True)
 class Quantized:
-    """What a method made; ``calibration_cached`` says whether the samples were run at all."""
+    """What a method made. ``baseline`` is the float model in the artefact's own format, which size
+    and speed are compared with; ``calibration_cached`` says whether the samples were run at all."""
 
     artefact: Artefact
+    baseline: SourceModel
     calibration_cached: bool
 
 
@@ -52,27 +54,14 @@ class Method(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class MethodEntry:
-    """A row of the table of methods; ``module`` has a function ``make() -> Method``."""
+@dataclass(frozen=True, kw_only=True)
+class MethodEntry(Entry):
+    """A row of the table of methods."""
 
-    module: str
     accepts: tuple[ModelKind, ...]
     produces: ArtefactFormat
-    requires: tuple[str, ...]
-    summary: str
-    install: str = "pip install 'edgekit[torch]'"
 
     def load(self) -> Method:
-        """Import the method.
-
-        Raises:
-            MissingError: a package it needs is not installed.
-        """
-        missing = [package for package in self.requires if find_spec(package) is None]
-        if missing:
-            raise MissingError(
-                f"{self.module.rpartition('.')[2]} needs {', '.join(missing)}", hint=self.install
-            )
-        make: Callable[[], Method] = import_module(self.module).make
-        return make()
+        """See ``Entry.make``."""
+        method: Method = self.make()
+        return method

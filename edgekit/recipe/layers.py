@@ -9,6 +9,7 @@ from typing import Any
 from edgekit.errors import RecipeError, Where
 from edgekit.recipe.yaml_source import Document, KeyPath, Place, dotted, parse_yaml
 
+_HASHED = ("source", "file", "weights")
 _NAME = r"[A-Za-z_][A-Za-z0-9_-]*(?:\[[0-9]{1,4}\])*"
 _SET = re.compile(rf"\s*({_NAME}(?:\.{_NAME})*)\s*=(.*)", re.DOTALL)
 
@@ -32,6 +33,9 @@ def _merge(
     places: dict[KeyPath, Place],
 ) -> dict[str, Any]:
     merged: dict[str, Any] = {}
+    if any(above.get(key, below.get(key)) != below.get(key) for key in _HASHED):
+        # The hash of a file says nothing of the one that replaces it.
+        below = {key: value for key, value in below.items() if key != "sha256"}
     for key in {**below, **above}:
         here = (*path, key)
         if isinstance(below.get(key), dict) and isinstance(above.get(key), dict):

@@ -20,6 +20,7 @@ from edgekit.recipe.nearest import did_you_mean
 from edgekit.recipe.rules import Finding, Findings, Rule
 from edgekit.recipe.schema import ModelSpec, Recipe
 from edgekit.recipe.yaml_source import KeyPath
+from edgekit.sources import FRAMEWORKS
 from edgekit.types import ModelKind
 
 
@@ -61,13 +62,12 @@ def _a_way_to_the_method(recipe: Recipe) -> Findings:
 
 
 def _possible_kinds(model: ModelSpec) -> tuple[ModelKind, ...]:
-    if model.framework == "tflite":
-        return (ModelKind.FLOAT_TFLITE,)
+    """By the framework's table; what a file holds is known only when it is opened."""
+    kinds = FRAMEWORKS[model.framework]
+    made = ModelKind.TORCH_MODULE
     if model.file is None:
-        return (ModelKind.TORCH_MODULE,)
-    if model.file.endswith(".pt2"):
-        return (ModelKind.EXPORTED_PROGRAM,)
-    return (ModelKind.TORCHSCRIPT, ModelKind.EXPORTED_PROGRAM)
+        return (made,) if made in kinds else kinds
+    return tuple(kind for kind in kinds if kind is not made)
 
 
 def _calibration_dataset(recipe: Recipe) -> Findings:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from edgekit.report.report import NotMeasured, Report, Stage
+from edgekit.measure.measurements import NotMeasured
+from edgekit.report.report import Report
+from edgekit.runs.run import Stage
 
 __all__ = ["NotMeasured", "Report", "Stage"]

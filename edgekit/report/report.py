@@ -10,31 +10,16 @@ from typing import Any
 
 from edgekit.bridges.verify import Hop
 from edgekit.gate.check import Check, Verdict, verdict
-from edgekit.measure.accuracy import MetricAccuracy
-from edgekit.measure.fidelity import Fidelity
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
+from edgekit.measure.measurements import NotMeasured
 from edgekit.measure.size import Size
-from edgekit.tflite.facts import GraphFacts
-from edgekit.types import Artefact
+from edgekit.numerics.fidelity import Fidelity
+from edgekit.runs.run import Stage
+from edgekit.tasks.task import MetricAccuracy
+from edgekit.types import Artefact, ArtefactFacts
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step of the run; ``cached`` when its result was taken from the cache."""
-
-    name: str
-    seconds: float
-    cached: bool = False
-
-
-@dataclass(frozen=True)
-class NotMeasured:
-    """Stands where a figure would, with the reason there is none."""
-
-    why: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +29,7 @@ class Report:
     recipe: str
     folder: Path
     artefact: Artefact
-    facts: GraphFacts
+    facts: ArtefactFacts
     size: Size
     fidelity: Fidelity
     accuracy: Mapping[str, MetricAccuracy]
@@ -111,7 +96,11 @@ class Report:
             "input_dtype": facts.input_dtypes[0],
             "output_dtype": facts.output_dtypes[0],
             "int8_mac_fraction": facts.int8_mac_fraction,
-            "float_ops": [dataclasses.asdict(op) for op in facts.float_ops],
+            "float_ops": (
+                None
+                if facts.float_ops is None
+                else [dataclasses.asdict(op) for op in facts.float_ops]
+            ),
             "transposes": facts.transposes,
             "ops": facts.ops,
             "macs": facts.macs,

@@ -104,14 +104,21 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
         )
     if fidelity.agreement is not None:
         yield ("same class", "", f"{fidelity.agreement:.2%}", f"{fidelity.n} samples")
-    yield ("SQNR", "", f"{fidelity.sqnr_db:.1f} dB", f"max error {fidelity.max_abs:.3g}")
+    for name, output in fidelity.outputs.items():
+        yield (
+            "SQNR" if len(fidelity.outputs) == 1 else f"SQNR of {name}",
+            "",
+            f"{output.sqnr_db:.1f} dB",
+            f"max error {output.max_abs:.3g}",
+        )
     facts = report.facts
-    yield (
-        "MACs in INT8",
-        "",
-        f"{facts.int8_mac_fraction:.0%}",
-        f"{len(facts.float_ops)} of {facts.ops} ops float",
-    )
+    if facts.int8_mac_fraction is not None and facts.float_ops is not None:
+        yield (
+            "MACs in INT8",
+            "",
+            f"{facts.int8_mac_fraction:.0%}",
+            f"{len(facts.float_ops)} of {facts.ops} ops float",
+        )
 
 
 def _checks(checks: tuple[Check, ...]) -> Table:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def run_folder(final: Path, *, force: bool = False) -> Iterator[Path]:
     """
     with _explained(final):
         final = Path(os.path.realpath(final))
-        _check_free(final, force)
+        _check_place(final)
         final.parent.mkdir(parents=True, exist_ok=True)
         _sweep(final.parent)
         lock = _lock(_beside(final, "lock"))
@@ -59,10 +60,12 @@ def run_folder(final: Path, *, force: bool = False) -> Iterator[Path]:
     with lock:
         try:
             with _explained(final):
+                _check_free(final, force)
                 partial.mkdir()
             with _explained(final, only_below=partial):
                 yield partial
             with _explained(final):
+                _check_place(final)
                 _check_free(final, force)
                 _replace(partial, final)
         finally:
@@ -73,24 +76,45 @@ def _beside(final: Path, what: str) -> Path:
     return final.parent / f".{final.name}.{what}"
 
 
-def _check_free(final: Path, force: bool) -> None:
+def _check_place(final: Path) -> None:
+    """Refuse what a run can never become, before anything is made."""
     for place in (final, *final.parents):
         if place.exists() and not place.is_dir():
             raise OutputError(
                 f"{place} is a file; a run needs a folder", hint="Give another folder with --out."
             )
-    if not force and final.is_dir() and any(final.iterdir()):
-        raise OutputError(
-            f"{final} already holds files",
-            hint="Give another folder with --out, or --force to replace it.",
-        )
-    # Told before the work: these cannot be renamed, or would leave the shell in a removed folder.
+    # These cannot be renamed, or would leave the shell in a removed folder.
     if os.path.ismount(final) or Path.cwd().is_relative_to(final):
         what = "a mount point" if os.path.ismount(final) else "the working folder or above it"
         raise OutputError(
             f"{final} is {what}, which a run cannot replace",
             hint=f"Give a folder in it, e.g. --out {final / 'run'}",
         )
+
+
+def _check_free(final: Path, force: bool) -> None:
+    """Refuse to replace files that are not to be replaced. The lock is held."""
+    if not final.is_dir() or not any(final.iterdir()):
+        return
+    if not force:
+        raise OutputError(
+            f"{final} already holds files",
+            hint="Give another folder with --out, or --force to replace it.",
+        )
+    if not _is_run(final):
+        raise OutputError(
+            f"{final} is not a run folder, so --force does not replace it",
+            hint="Give another folder with --out, or remove that one yourself.",
+        )
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether edgekit wrote ``folder``: a complete run has a manifest of ours."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and "edgekit" in manifest and "outputs" in manifest
 
 
 def _lock(file: Path) -> IO[bytes] | None:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from edgekit.artefact import open_artefact
 from edgekit.data.preprocess import Preprocessor
 from edgekit.data.roles import RunData
 from edgekit.recipe import recipe_to_dict
@@ -16,7 +17,6 @@ from edgekit.report.report import Report
 from edgekit.runs.contract import contract
 from edgekit.runs.labels import Labels, check_label_count
 from edgekit.runs.manifest import manifest
-from edgekit.runtimes import open_session
 from edgekit.sources.source import SourceModel
 from edgekit.types import ModelKind
 
@@ -29,17 +29,17 @@ def write_run(
     report: Report,
     recipe: Recipe,
     source: SourceModel,
-    model: SourceModel,
+    baseline: SourceModel,
     data: RunData,
     labels: Labels | None,
 ) -> None:
     """Add to the artefact in ``folder`` all that belongs beside it; manifest.json comes last.
 
-    ``source`` is the model as it was given, ``model`` as the method took it.
+    ``source`` is the model as it was given, ``baseline`` the float model in the artefact's format.
     """
-    if model.kind is ModelKind.FLOAT_TFLITE:
-        shutil.copyfile(model.files["model"], folder / FLOAT_FILE)
-    with open_session(report.artefact.path, runtime=report.artefact.runtime) as session:
+    if baseline.kind is ModelKind.FLOAT_TFLITE:
+        shutil.copyfile(baseline.files["model"], folder / FLOAT_FILE)
+    with open_artefact(report.artefact) as session:
         info = session.info
     primary = next(end for end in info.outputs if end.name == source.outputs[0])
     if labels is not None:

@@ -35,6 +35,17 @@ class SourceModel:
         """The framework's object: an ``nn.Module``, an ``ExportedProgram``, a path to a file."""
         return self.loader()
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the model's files, folders with all that is in them."""
+        return sum(_size_bytes(path) for path in self.files.values())
+
     def open_session(self, threads: int) -> Session:
         """The model in its own framework, behind the seam everything else uses."""
         return self.opener(self, threads)
+
+
+def _size_bytes(path: Path) -> int:
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size

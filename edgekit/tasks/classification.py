@@ -7,6 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgekit.errors import DataError
+from edgekit.numerics.intervals import paired_difference, wilson
+from edgekit.runtimes.predict import Predictions
+from edgekit.tasks.task import MetricAccuracy
 from edgekit.types import Array
 
 TOP_K = 5
@@ -18,8 +21,18 @@ class Classification:
     name = "classification"
     classification = True
 
+    def score(
+        self, float_model: Predictions, quantized: Predictions, primary: str
+    ) -> Mapping[str, MetricAccuracy]:
+        """See ``OutputTask.score``: proportions of right answers, compared sample by sample."""
+        labels, ids = float_model.labels, float_model.ids
+        assert labels is not None
+        before = self.correct(float_model.outputs[primary], labels, ids)
+        after = self.correct(quantized.outputs[primary], labels, ids)
+        return {name: _metric(right, after[name]) for name, right in before.items()}
+
     def correct(self, output: Array, labels: Array, ids: tuple[str, ...]) -> Mapping[str, Array]:
-        """See ``OutputTask.correct``. Axes of size one beside the classes are dropped.
+        """Per metric, whether each sample was right: bool [N]. Axes of size one are dropped.
 
         Equal scores, common among int8 values, rank by class index, as ``argmax`` picks: what an
         app that reads the output would show.
@@ -49,3 +62,22 @@ def _ranks(scores: Array, labels: Array) -> Array:
     own = np.take_along_axis(scores, labels[:, None], axis=1)
     earlier = np.arange(scores.shape[1]) < labels[:, None]
     return np.asarray(((scores > own) | ((scores == own) & earlier)).sum(axis=1))
+
+
+def _metric(float_right: Array, quantized_right: Array) -> MetricAccuracy:
+    n = len(float_right)
+    before, after = int(float_right.sum()), int(quantized_right.sum())
+    of_drop = paired_difference(
+        int((float_right & ~quantized_right).sum()), int((quantized_right & ~float_right).sum()), n
+    )
+    of_quantized = wilson(after, n)
+    return MetricAccuracy(
+        float=before / n,
+        quantized=after / n,
+        drop=(before - after) / n,
+        n=n,
+        ci_low=of_drop.low,
+        ci_high=of_drop.high,
+        quantized_ci_low=of_quantized.low,
+        quantized_ci_high=of_quantized.high,
+    )

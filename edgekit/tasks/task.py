@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
-from edgekit.types import Array
+from edgekit.runtimes.predict import Predictions
+
+Rate: TypeAlias = float
+"""A fraction of 1. (An alias, because a field below is called ``float`` as in report.json.)"""
+
+
+@dataclass(frozen=True)
+class MetricAccuracy:
+    """One metric over ``n`` labelled samples.
+
+    ``drop`` is float minus quantized, ``ci_*`` its 95 % paired interval (Tango's score interval);
+    ``quantized_ci_*`` the 95 % interval of ``quantized`` alone (Wilson's).
+    """
+
+    float: Rate
+    quantized: Rate
+    drop: Rate
+    n: int
+    ci_low: Rate
+    ci_high: Rate
+    quantized_ci_low: Rate
+    quantized_ci_high: Rate
 
 
 class OutputTask(Protocol):
-    """What a model's primary output means, and how one sample is judged by it."""
+    """What a model's outputs mean, and how they are scored."""
 
     @property
     def name(self) -> str:
@@ -17,13 +39,13 @@ class OutputTask(Protocol):
 
     @property
     def classification(self) -> bool:
-        """Whether the largest value names a class, so that models can agree on it."""
+        """Whether the largest value of the primary output names a class, so that models agree."""
 
-    def correct(self, output: Array, labels: Array, ids: tuple[str, ...]) -> Mapping[str, Array]:
-        """Per metric, whether each sample was right: bool [N].
-
-        ``output`` is float32 [N, ...], ``labels`` int64 [N], ``ids`` name the samples for errors.
+    def score(
+        self, float_model: Predictions, quantized: Predictions, primary: str
+    ) -> Mapping[str, MetricAccuracy]:
+        """Both models on the same labelled samples, by metric; the task chooses each interval.
 
         Raises:
-            DataError: a label the output cannot express.
+            DataError: a label the outputs cannot express.
         """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgekit.types import Array
+from edgekit.runtimes.predict import Predictions
+from edgekit.tasks.task import MetricAccuracy
 
 
 class Tensors:
@@ -13,6 +14,8 @@ class Tensors:
     name = "tensors"
     classification = False
 
-    def correct(self, output: Array, labels: Array, ids: tuple[str, ...]) -> Mapping[str, Array]:
+    def score(
+        self, float_model: Predictions, quantized: Predictions, primary: str
+    ) -> Mapping[str, MetricAccuracy]:
         """Always empty: a label says nothing about these outputs."""
         return {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 
-from edgekit.tflite.graph import Graph, Op
+from edgekit.tflite.graph import Graph, Op, read_graph
+from edgekit.types import ArtefactFacts, FloatOp
 
 # They convert between float and integer and are judged by what lies between them.
 _CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
@@ -12,37 +13,20 @@ _FLOAT_TYPES = frozenset({"float32", "float16", "float64", "bfloat16"})
 _INTEGER_COMPUTE = frozenset({"int8", "uint8", "int16"})
 
 
-@dataclass(frozen=True)
-class FloatOp:
-    """An operator that computes on float activations."""
+def inspect(file: Path) -> ArtefactFacts:
+    """The facts of a ``.tflite`` file.
 
-    op: str
-    layer: str
-
-    def __str__(self) -> str:
-        return f"{self.op} at {self.layer}"
+    Raises:
+        SourceError: it cannot be read as one.
+    """
+    return graph_facts(read_graph(file))
 
 
-@dataclass(frozen=True)
-class GraphFacts:
-    """The facts that checks and reports quote."""
-
-    input_dtypes: tuple[str, ...]
-    output_dtypes: tuple[str, ...]
-    ops: int
-    float_ops: tuple[FloatOp, ...]
-    transposes: int
-    macs: int
-    int8_mac_fraction: float
-    per_channel_weights: int
-    """Constant tensors with more than one scale."""
-
-
-def graph_facts(graph: Graph) -> GraphFacts:
+def graph_facts(graph: Graph) -> ArtefactFacts:
     """Collect the facts of ``graph``."""
     macs = sum(op.macs for op in graph.ops)
     int8_macs = sum(op.macs for op in graph.ops if _computes_in_int8(graph, op))
-    return GraphFacts(
+    return ArtefactFacts(
         input_dtypes=tuple(graph.tensors[i].dtype for i in graph.inputs),
         output_dtypes=tuple(graph.tensors[i].dtype for i in graph.outputs),
         ops=len(graph.ops),
@@ -52,7 +36,6 @@ def graph_facts(graph: Graph) -> GraphFacts:
         transposes=sum(op.name == "TRANSPOSE" for op in graph.ops),
         macs=macs,
         int8_mac_fraction=int8_macs / macs if macs else 0.0,
-        per_channel_weights=sum(len(tensor.scales) > 1 for tensor in graph.tensors),
     )
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.calibrate.collect import collect_extremes
 from edgekit.errors import DataError, SessionError
 from edgekit.methods import litert_static
 from edgekit.progress import SilentProgress
 from edgekit.runtimes import open_session
+from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.reductions import with_extremes
 from edgekit.types import Sample
 from tests import tflite_models as models

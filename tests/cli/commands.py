@@ -1,5 +1,4 @@
-"""Run ``edgekit`` as a person does: a process of its own, in a folder, with or without a terminal.
-"""
+"""Run ``edgekit`` as a person does: a process of its own, in a folder, at a terminal or not."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from edgekit.gate.check import Check, Status, Verdict, verdict
 from edgekit.measure.host import Host
 from edgekit.measure.size import Size
+from edgekit.numerics.fidelity import OutputFidelity
 from edgekit.recipe.schema import GateSpec, QuantizeSpec
 from edgekit.report import NotMeasured
 from tests.report.sample import (
@@ -126,7 +127,8 @@ def test_a_limit_includes_its_edge(
             case "fidelity.agreement":
                 fidelity = replace(FIDELITY, agreement=value)
             case "fidelity.sqnr_db":
-                fidelity = replace(FIDELITY, sqnr_db=value)
+                logits = replace(FIDELITY.outputs["logits"], sqnr_db=value)
+                fidelity = replace(FIDELITY, outputs={"logits": logits})
         return check_named(name, GateSpec(**limit), size=size, fidelity=fidelity)
 
     (bound,) = limit.values()
@@ -143,6 +145,18 @@ def test_what_the_figures_say_in_words() -> None:
     gate = GateSpec(size_ratio_max=0.295, agreement_min=0.93)
     assert "4,049,872 of 14,020,876 bytes" in check_named("size.ratio", gate).why
     assert "on 373 of 400 samples" in check_named("fidelity.agreement", gate).why
+
+
+def test_every_output_is_held_to_the_sqnr_limit() -> None:
+    good, bad = OutputFidelity(20.0, 0.1, 1.0), OutputFidelity(3.0, 9.0, 0.5)
+    made = report(
+        GateSpec(sqnr_db_min=15),
+        fidelity=replace(FIDELITY, sqnr_db=20.0, outputs={"scores": good, "boxes": bad}),
+    )
+    found = {item.name: item.status for item in made.checks}
+    assert found["fidelity.sqnr_db"] is Status.PASS
+    assert found["fidelity.boxes.sqnr_db"] is Status.FAIL
+    assert made.verdict is Verdict.FAIL
 
 
 def test_agreement_outside_classification_is_not_measured() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from edgekit.errors import DataError, UsageError
 from edgekit.measure.accuracy import measure_accuracy
-from edgekit.measure.intervals import paired_difference, wilson
+from edgekit.numerics.intervals import paired_difference, wilson
 from edgekit.runtimes.predict import Predictions
 from edgekit.tasks import task_named
 from edgekit.types import Array

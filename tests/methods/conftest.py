@@ -31,6 +31,10 @@ def samples(folder: Path, name: str = "x", rows: int = 80, seed: int = 0) -> Arr
     return open_arrays(file, Role.CALIBRATION, (spec,), PreprocessSpec(kind="arrays"), None)
 
 
+def _no_dev() -> ArrayDataset:
+    raise AssertionError("this method chooses nothing")
+
+
 @pytest.fixture
 def make_job(tmp_path: Path) -> MakeJob:
     """``make_job(data, input_dtype="uint8", ...)``; each job has a folder and a cache of its own,
@@ -61,6 +65,7 @@ def make_job(tmp_path: Path) -> MakeJob:
             model=float_tflite(file, inputs, graph.output_names),
             options=QuantizeSpec(method="litert_static", **options),
             calibration=samples(folder) if calibration is None else calibration,
+            open_dev=_no_dev,
             folder=folder,
             cache=cache or Cache(folder / "cache"),
             progress=progress or SilentProgress(),

@@ -14,15 +14,15 @@ import pytest
 
 from edgekit.cache import Cache
 from edgekit.errors import ConversionError
-from edgekit.measure.fidelity import Fidelity, fidelity
 from edgekit.methods import METHODS, load_method
 from edgekit.methods.method import Quantized, QuantizeJob
+from edgekit.numerics.fidelity import Fidelity, fidelity
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import predict
-from edgekit.tflite.facts import GraphFacts, graph_facts
+from edgekit.tflite.facts import graph_facts
 from edgekit.tflite.flatbuffer import pack, unpack
 from edgekit.tflite.graph import Graph, read_graph
-from edgekit.types import Sample
+from edgekit.types import ArtefactFacts, Sample
 from tests import tflite_models as models
 from tests.methods.conftest import MakeJob, samples
 from tests.tflite import graphs
@@ -38,7 +38,7 @@ def _graph(job: QuantizeJob) -> Graph:
     return read_graph(_quantized(job).artefact.path)
 
 
-def _compared(job: QuantizeJob) -> tuple[Fidelity, GraphFacts]:
+def _compared(job: QuantizeJob) -> tuple[Fidelity, ArtefactFacts]:
     """Float against INT8 on the calibration samples, of which nothing is clipped."""
     artefact = _quantized(job).artefact
     with job.model.open_session(1) as before, open_session(artefact.path) as after:

@@ -10,17 +10,16 @@ import numpy as np
 
 from edgekit.bridges.verify import Hop, HopOutput
 from edgekit.gate.limits import check_limits
-from edgekit.measure.accuracy import MetricAccuracy
-from edgekit.measure.fidelity import Fidelity, OutputFidelity
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency, PairTimes
 from edgekit.measure.size import Size
+from edgekit.numerics.fidelity import Fidelity, OutputFidelity
 from edgekit.recipe.schema import GateSpec, QuantizeSpec
 from edgekit.report import Report, Stage
-from edgekit.tflite.facts import FloatOp, GraphFacts
-from edgekit.types import Artefact, ArtefactFormat
+from edgekit.tasks.task import MetricAccuracy
+from edgekit.types import Artefact, ArtefactFacts, ArtefactFormat, FloatOp
 
-FACTS = GraphFacts(("int8",), ("int8",), 70, (), 1, 300_774_272, 1.0, 53)
+FACTS = ArtefactFacts(("int8",), ("int8",), 70, (), 1, 300_774_272, 1.0)
 FLOAT_OPS = (FloatOp("LEAKY_RELU", "features/3/act"), FloatOp("PRELU", "head/act"))
 SIZE = Size(14_020_876, 4_049_872, 4_049_872 / 14_020_876)
 FIDELITY = Fidelity(400, 0.9325, 14.106, 7.0914, {"logits": OutputFidelity(14.106, 7.0914, 0.9816)})

@@ -44,6 +44,7 @@ def write(
     """A run that writes ``text`` and does ``then`` before it ends."""
     with run_folder(final, force=force) as folder:
         (folder / "result").write_text(text)
+        (folder / "manifest.json").write_text('{"edgekit": "1", "outputs": {}}')
         then()
 
 
@@ -92,6 +93,17 @@ def test_a_folder_with_files_is_refused_before_any_work(home: Path) -> None:
         pytest.fail("the block must not run")
     assert "--force" in (caught.value.hint or "")
     assert (home / "run" / "result").read_text() == "1"
+
+
+def test_force_never_replaces_what_edgekit_did_not_write(home: Path) -> None:
+    (home / "photos").mkdir()
+    (home / "photos" / "precious.png").touch()
+    with (
+        pytest.raises(OutputError, match="not a run folder"),
+        run_folder(home / "photos", force=True),
+    ):
+        pytest.fail("the block must not run")
+    assert names(home / "photos") == ["precious.png"]
 
 
 def test_force_keeps_the_old_run_until_the_new_is_complete(home: Path) -> None:
@@ -375,6 +387,7 @@ def test_many_runs_at_one_place_one_wins(home: Path) -> None:
                     (folder / "one").write_text(sys.argv[2])
                     time.sleep(0.001)
                     (folder / "two").write_text(sys.argv[2])
+                    (folder / "manifest.json").write_text('{"edgekit": "1", "outputs": {}}')
                 won += 1
             except OutputError as error:
                 assert "another run" in error.message, error

@@ -10,10 +10,12 @@ from hypothesis.extra import numpy as hnp
 
 from edgekit.errors import DataError, UsageError
 from edgekit.recipe.schema import EvaluateSpec
+from edgekit.runtimes.predict import Predictions
 from edgekit.tasks import TASKS, task_named
+from edgekit.tasks.classification import Classification
 from edgekit.types import Array
 
-classification = task_named("classification")
+classification = Classification()
 
 
 def test_top1_and_top5_by_hand() -> None:
@@ -60,7 +62,8 @@ def test_a_map_of_scores_is_no_list_of_classes() -> None:
 
 def test_tensors_score_nothing() -> None:
     tensors = task_named("tensors")
-    assert tensors.correct(np.zeros((1, 7), np.float32), np.array([0]), ("a",)) == {}
+    answers = Predictions({"y": np.zeros((1, 7), np.float32)}, ("a",), np.array([0]))
+    assert tensors.score(answers, answers, "y") == {}
     assert not tensors.classification
 
 

@@ -20,7 +20,7 @@ def test_a_float_model() -> None:
         "FULLY_CONNECTED at serving_scores",
     ]
     assert (facts.input_dtypes, facts.output_dtypes) == (("float32",), ("float32",))
-    assert (facts.ops, facts.transposes, facts.per_channel_weights) == (2, 0, 0)
+    assert (facts.ops, facts.transposes) == (2, 0)
     assert (facts.macs, facts.int8_mac_fraction) == (CONV_MACS + FC_MACS, 0.0)
 
 
@@ -29,7 +29,6 @@ def test_a_full_integer_model() -> None:
     assert facts.float_ops == ()
     assert (facts.input_dtypes, facts.output_dtypes) == (("int8",), ("int8",))
     assert facts.int8_mac_fraction == 1.0
-    assert facts.per_channel_weights == 2  # the kernel and its bias
 
 
 def _half_integer() -> bytes:

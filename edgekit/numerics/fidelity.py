@@ -37,7 +37,7 @@ class Fidelity:
     """``fidelity`` of report.json: the flat values are the primary output's.
 
     ``agreement`` is the share of the ``n`` samples whose largest value has the same index in both
-    (the first of equal ones); ``None`` outside classification.
+    (the first of equal ones); ``None`` outside classification. ``outputs`` begins with the primary.
     """
 
     n: int
@@ -65,9 +65,9 @@ def fidelity(
         )
     if primary not in reference.outputs:
         raise UsageError(f"no output is called '{primary}'; there is {_listed(reference)}")
+    ordered = [primary, *(name for name in reference.outputs if name != primary)]
     outputs = {
-        name: _compare(name, array, candidate.outputs[name])
-        for name, array in reference.outputs.items()
+        name: _compare(name, reference.outputs[name], candidate.outputs[name]) for name in ordered
     }
     agreement = None
     if classification:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.measure.intervals import bootstrap_ratio_of_medians, paired_difference, wilson
+from edgekit.numerics.intervals import bootstrap_ratio_of_medians, paired_difference, wilson
 
 Z = 1.959963984540054
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgekit.errors import MismatchError, UsageError
-from edgekit.measure.fidelity import SQNR_LIMIT_DB, Fidelity, fidelity
-from edgekit.measure.size import Size, measure_size
+from edgekit.numerics.fidelity import SQNR_LIMIT_DB, Fidelity, fidelity
 from edgekit.runtimes.predict import Predictions
 from edgekit.types import Array
 
@@ -95,14 +93,3 @@ def test_what_cannot_be_compared_says_why() -> None:
         fidelity(predictions(y=y), predictions(y=y), primary="z", classification=False)
     with pytest.raises(UsageError, match="same samples"):
         compared(y, np.ones((3, 3)))
-
-
-def test_size(tmp_path: Path) -> None:
-    (tmp_path / "float").write_bytes(bytes(400))
-    (tmp_path / "int8").write_bytes(bytes(101))
-    assert measure_size(tmp_path / "float", tmp_path / "int8") == Size(400, 101, 0.2525)
-    with pytest.raises(UsageError, match=r"no such model file: .*gone"):
-        measure_size(tmp_path / "float", tmp_path / "gone")
-    (tmp_path / "empty").touch()
-    with pytest.raises(UsageError, match="empty"):
-        measure_size(tmp_path / "empty", tmp_path / "int8")

@@ -1,0 +1,34 @@
+"""What can be done with an artefact of any format: open it, look into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+
+from edgekit.runtimes import open_session
+from edgekit.runtimes.predict import predict
+from edgekit.runtimes.session import Session
+from edgekit.types import Artefact, ArtefactFacts, ArtefactFormat, Sample
+
+INSPECTORS: dict[ArtefactFormat, str] = {
+    ArtefactFormat.TFLITE: "edgekit.tflite.facts",
+}
+"""Module of each format's ``inspect(file) -> ArtefactFacts``."""
+
+
+def open_artefact(artefact: Artefact, *, threads: int = 1, isolated: bool = False) -> Session:
+    """As ``runtimes.open_session``, on the artefact's own runtime."""
+    return open_session(artefact.path, threads=threads, isolated=isolated, runtime=artefact.runtime)
+
+
+def inspect_artefact(artefact: Artefact, samples: Iterable[Sample]) -> ArtefactFacts:
+    """Load a new file and run ``samples`` where a crash can be survived and named; then read it.
+
+    Raises:
+        SessionError: it fails, or takes its process down.
+        SourceError: it cannot be read.
+    """
+    with open_artefact(artefact, isolated=True) as session:
+        predict(session, samples)
+    facts: ArtefactFacts = import_module(INSPECTORS[artefact.format]).inspect(artefact.path)
+    return facts

@@ -1,0 +1,128 @@
+"""Everything measured about one artefact against the model it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from edgekit.artefact import inspect_artefact, open_artefact
+from edgekit.data.roles import RunData
+from edgekit.measure.accuracy import measure_accuracy
+from edgekit.measure.host import Host, this_host
+from edgekit.measure.latency import HostLatency, measure_pair
+from edgekit.measure.reference import reference_predictions
+from edgekit.measure.size import Size, compare_size
+from edgekit.numerics.fidelity import Fidelity, fidelity
+from edgekit.runs.run import Run
+from edgekit.runtimes.predict import predict, stored_feeds
+from edgekit.sources.source import SourceModel
+from edgekit.tasks import task_named
+from edgekit.tasks.task import MetricAccuracy
+from edgekit.types import Artefact, ArtefactFacts
+
+PROVEN_WITHIN = 0.02
+"""An interval of the accuracy drop wider than this (two points) is called no proof."""
+
+
+@dataclass(frozen=True)
+class NotMeasured:
+    """Stands where a figure would, with the reason there is none."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What the gate judges and the report shows."""
+
+    facts: ArtefactFacts
+    size: Size
+    fidelity: Fidelity
+    accuracy: Mapping[str, MetricAccuracy]
+    latency: HostLatency | NotMeasured
+    host: Host
+
+
+def measure(
+    run: Run, source: SourceModel, baseline: SourceModel, artefact: Artefact, data: RunData
+) -> Measurements:
+    """Measure ``artefact``, whoever made it.
+
+    ``source`` is the model as it was trained, whose answers count; ``baseline`` the float model in
+    the artefact's own format, whose size and speed it is compared with.
+
+    Raises:
+        SessionError: the artefact fails or crashes its runtime.
+        MismatchError: its outputs are not the source's, by name or shape.
+    """
+    with run.stage("inspect"):
+        facts = inspect_artefact(artefact, islice(data.fidelity, 1))
+    compared, accuracy = _compare(run, source, artefact, data)
+    return Measurements(
+        facts=facts,
+        size=compare_size(baseline.size_bytes, artefact.path.stat().st_size),
+        fidelity=compared,
+        accuracy=accuracy,
+        latency=_time(run, baseline, artefact, data),
+        host=this_host(),
+    )
+
+
+def _compare(
+    run: Run, source: SourceModel, artefact: Artefact, data: RunData
+) -> tuple[Fidelity, Mapping[str, MetricAccuracy]]:
+    task, primary = task_named(run.recipe.evaluate.task), source.outputs[0]
+    datasets = [data.fidelity] if data.labelled is None else [data.fidelity, data.labelled]
+    with run.stage("reference") as stage:
+        references, stage.cached = reference_predictions(
+            source, datasets, threads=run.threads, cache=run.cache, progress=run.progress
+        )
+    with (
+        run.stage("fidelity"),
+        open_artefact(artefact, threads=run.threads) as session,
+        run.progress.task("Running the quantized model", sum(map(len, datasets))) as bar,
+    ):
+        answers = [predict(session, dataset, task=bar) for dataset in datasets]
+    compared = fidelity(
+        references[0], answers[0], primary=primary, classification=task.classification
+    )
+    if data.labelled is None:
+        return compared, {}
+    accuracy = measure_accuracy(task, references[1], answers[1], primary=primary)
+    _qualify(run, accuracy.get("top1"))
+    return compared, accuracy
+
+
+def _qualify(run: Run, top1: MetricAccuracy | None) -> None:
+    """Say what the labels cannot prove, where they are few."""
+    if top1 is None or top1.ci_high - top1.ci_low <= PROVEN_WITHIN:
+        return
+    run.note(
+        f"top-1 on {top1.n} labelled samples is no proof: a drop anywhere from "
+        f"{top1.ci_low * 100:+.0f} to {top1.ci_high * 100:+.0f} points fits what was seen"
+    )
+
+
+def _time(
+    run: Run, baseline: SourceModel, artefact: Artefact, data: RunData
+) -> HostLatency | NotMeasured:
+    spec = run.recipe.latency
+    if not spec.enabled:
+        return NotMeasured("latency.enabled is false")
+    sample = next(iter(data.fidelity))
+    with (
+        run.stage("latency"),
+        baseline.open_session(spec.threads) as before,
+        open_artefact(artefact, threads=spec.threads) as after,
+        run.progress.task("Timing float and INT8 in turns", spec.rounds) as bar,
+    ):
+        return measure_pair(
+            before,
+            after,
+            stored_feeds(before, sample),
+            stored_feeds(after, sample),
+            rounds=spec.rounds,
+            runs_per_round=spec.runs_per_round,
+            task=bar,
+        )
