@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgekit.calibrate import ESTIMATORS, estimate
+from edgekit.tflite.collect import collect_extremes
 from edgekit.calibrate.statistics import (
     Range,
     TensorStatistics,
@@ -21,7 +22,6 @@ from edgekit.calibrate.statistics import (
 from edgekit.errors import ConversionError, DataError
 from edgekit.progress import SilentProgress, Task
 from edgekit.runtimes.litert import LiteRTSession
-from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.reductions import with_extremes
 from edgekit.types import Sample
 from tests import tflite_models as models
