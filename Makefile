@@ -10,7 +10,7 @@ LOCK_VENV := build/lock
 # Named because the default of torch brings gigabytes of CUDA with it.
 LOCK_TORCH ?= 2.13.0
 
-.PHONY: help demo test test-slow lint lock clean
+.PHONY: help demo test test-slow bench lint lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,6 +33,10 @@ test-slow: ## the tests that take minutes
 	@code=0; $(BIN)/python -m pytest -m slow $(ARGS) || code=$$?; \
 	if [ $$code = 5 ]; then echo "no test is marked slow: nothing was tested"; exit 0; fi; \
 	exit $$code
+
+bench: ## the main job's figures beside direct library calls; takes about half an hour
+	@.ci/environment demo
+	$(BIN)/python -m benchmarks.main_job $(ARGS)
 
 lock: ## make constraints.txt anew from the ranges in setup.cfg
 	rm -rf $(LOCK_VENV)
