@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.data.arrays import list_array_images
+from edgekit.data.folder import class_folders
 from edgekit.data.open import open_dataset
 from edgekit.errors import DataError, RecipeError, SourceError, UsageError
 from edgekit.recipe import load_recipe
@@ -198,6 +199,8 @@ def _assumptions(
         )
     if classes:
         made.append(f"output {described.outputs[0]} holds the scores of {classes} classes")
+        if data is not None and data.is_dir() and (folders := class_folders(data)):
+            made.append(_class_order(folders, classes))
     else:
         made.append("the outputs are plain numbers, not class scores")
     if image is not None:
@@ -208,3 +211,11 @@ def _assumptions(
             made.append(f"images: resized to {size}, aspect not kept")
         made.append(f"channels are {image.colour}")
     return tuple(made)
+
+
+def _class_order(folders: tuple[str, ...], classes: int) -> str:
+    shown = ", ".join(folders[:6]) + (", ..." if len(folders) > 6 else "")
+    order = f"classes 0, 1, ... are the folders {shown}"
+    if len(folders) == classes:
+        return order
+    return f"{order}: {len(folders)} folders for {classes} classes, so top-1 may be meaningless"

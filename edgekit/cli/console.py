@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 BAR_DELAY_S = 0.7
 """A task that is over sooner draws nothing."""
+PLAIN_DELAY_S = 3.0
+"""Where there are no bars, a task that lasts longer is named once."""
 NARROW_COLUMNS = 60
 """Below this width the count stands without a bar."""
 PIPED_COLUMNS = 120
@@ -57,7 +59,18 @@ def _can_draw(stream: TextIO) -> bool:
 
 
 class PlainProgress(SilentProgress):
-    """Remarks, one line each; tasks say nothing."""
+    """Remarks, one line each; a task says that it is under way when it lasts."""
+
+    @contextmanager
+    def task(self, description: str, total: int | None = None) -> Iterator[Task]:
+        timer = threading.Timer(PLAIN_DELAY_S, self.note, (f"{description} ...",))
+        timer.daemon = True
+        timer.start()
+        try:
+            with super().task(description, total) as task:
+                yield task
+        finally:
+            timer.cancel()
 
     def note(self, message: str) -> None:
         print(f"note: {message}", file=sys.stderr, flush=True)

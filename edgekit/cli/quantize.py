@@ -37,7 +37,9 @@ Exit code 0: every required check passed; 1: one failed; 3: one could not be dec
 @click.option("--force", is_flag=True, help="Replace an existing run folder.")
 @click.option("--no-cache", is_flag=True, help="Make the float graph and statistics anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the table.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress, no notes; warnings stay.")
+@click.option(
+    "-q", "--quiet", is_flag=True, help="No progress, no notes; warnings and assumptions stay."
+)
 @model_options
 def quantize(
     recipe_name: str | None,
@@ -78,7 +80,7 @@ def _recipe(
     if name is not None and model is not None:
         raise UsageError(
             "give either --recipe or a MODEL file, not both",
-            hint=f"To change a recipe's model: --set model.file={model}",
+            hint=f"For a recipe of your own model: edgekit init {model}",
         )
     if name is not None:
         given = [option for option, value in vars(choices).items() if value is not None]
@@ -94,8 +96,14 @@ def _recipe(
             "nothing to quantize: give --recipe NAME or a MODEL file",
             hint="edgekit recipes list shows the shipped recipes.",
         )
+    from edgekit.recipe import shipped_recipes
     from edgekit.starter import starter_recipe
 
+    if not model.exists() and str(model) in shipped_recipes():
+        raise UsageError(
+            f"there is no model file {model}, but a recipe of that name",
+            hint=f"edgekit quantize --recipe {model}",
+        )
     started = starter_recipe(model, choices, overrides, ask=asker())
     for assumption in started.assumptions:
         click.echo(f"assumed: {assumption}", err=True)

@@ -21,16 +21,22 @@ from edgekit.types import Role
 ROLE_NAMES = frozenset(role.value for role in Role)
 
 
+def class_folders(folder: Path) -> tuple[str, ...]:
+    """Names of the class folders of an image folder in the order of their class indices; ``()``
+    where there are none."""
+    classes = _class_names(_homes(folder))
+    return tuple(sorted(classes, key=_indices(classes).__getitem__))
+
+
 def list_folder(folder: Path, role: Role, on_broken: Literal["error", "skip"]) -> ImageList:
     """The images of ``folder`` that have ``role``.
 
     Raises:
         DataError: no images, images beside class folders, or an unreadable file.
     """
-    parts = _visible(folder, folders=True)
-    by_role = bool(parts) and {part.name for part in parts} <= ROLE_NAMES and not _images(folder)
-    homes = parts if by_role else [folder]
-    classes = sorted({part.name for home in homes for part in _visible(home, folders=True)})
+    homes = _homes(folder)
+    by_role = homes != [folder]
+    classes = _class_names(homes)
     own = folder / role.value if by_role else folder
     if by_role and own not in homes:
         raise DataError(
@@ -56,6 +62,17 @@ def list_folder(folder: Path, role: Role, on_broken: Literal["error", "skip"]) -
     hashes = [ref.sha256 for ref in refs]
     mine = _by_content(refs, hashes) if by_role else split(refs, hashes, role)
     return ImageList(folder.name, mine, skipped=tuple(skipped))
+
+
+def _homes(folder: Path) -> list[Path]:
+    """The folders that hold images or class folders: one a role, or ``folder`` itself."""
+    parts = _visible(folder, folders=True)
+    by_role = bool(parts) and {part.name for part in parts} <= ROLE_NAMES and not _images(folder)
+    return parts if by_role else [folder]
+
+
+def _class_names(homes: list[Path]) -> list[str]:
+    return sorted({part.name for home in homes for part in _visible(home, folders=True)})
 
 
 def _by_content(refs: list[ImageRef], hashes: list[str]) -> tuple[ImageRef, ...]:

@@ -96,9 +96,10 @@ def test_on_a_narrow_screen(home: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("mobilenet_int8",), ("a recipe of that name", "--recipe mobilenet_int8")),
         ((), ("nothing to quantize", "--recipe NAME or a MODEL", "edgekit recipes list")),
         (("-r", "mobilenet_int9"), ("no recipe 'mobilenet_int9'", "mobilenet_int8")),
-        (("-r", "recipe.yaml", "net.tflite"), ("not both", "--set model.file=net.tflite")),
+        (("-r", "recipe.yaml", "net.tflite"), ("not both", "edgekit init net.tflite")),
         (("-r", "recipe.yaml", "--data", "photos"), ("--data describes a MODEL", "--set")),
         (("-r", "recipe.yaml", "--normalize", "unit"), ("--normalize describes a MODEL",)),
         (("-r", "recipe.yaml", "--input-shape", "1,3"), ("--input-shape describes a MODEL",)),
@@ -112,7 +113,7 @@ def test_on_a_narrow_screen(home: Path) -> None:
         (("-r", "recipe.yaml", "--out", "data.npz"), ("data.npz is a file", "--out")),
         (("-r", "recipe.yaml", "--out", "photos"), ("already holds files", "--force")),
         (("-r", "recipe.yaml", "--out", "/proc/run"), ("cannot write the run to /proc/run",)),
-        (("-r", "recipe.yaml", "--out", "."), ("already holds files",)),
+        (("-r", "recipe.yaml", "--out", "."), ("working folder", "/run")),
         (("-r", "recipe.yaml", "--out", ".", "--force"), ("working folder", "/run")),
     ],
 )
