@@ -28,6 +28,7 @@ def test_the_recipe_validates_and_the_next_command_works(home: Path) -> None:
     assert made.stderr.splitlines() == [
         "assumed: input x [1, 4, 4, 3] is NHWC, as .tflite models are",
         "assumed: output scores holds the scores of 5 classes",
+        "assumed: classes 0, 1, ... are the folders 0, 1, 2, 3, 4",
         "assumed: images: shorter side to 5, then the centre 4 x 4",
         "assumed: channels are RGB",
         "wrote net_int8.yaml",
