@@ -14,11 +14,11 @@ import numpy as np
 from benchmarks import direct
 from benchmarks.figure import Figure, Target
 from benchmarks.ratio import ratio_of_medians
-from edgekit.calibrate.collect import collect_extremes
 from edgekit.capture import captured_output
 from edgekit.methods.litert_static import session_threads
 from edgekit.progress import SilentProgress
 from edgekit.runtimes import open_session
+from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.reductions import with_extremes
 from edgekit.types import Sample
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.measure.intervals import bootstrap_ratio_of_medians
+from edgekit.numerics.intervals import bootstrap_ratio_of_medians
 
 
 @dataclass(frozen=True)
