@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgekit.calibrate import ESTIMATORS, estimate
-from edgekit.tflite.collect import collect_extremes
 from edgekit.calibrate.statistics import (
     Range,
     TensorStatistics,
@@ -22,6 +21,7 @@ from edgekit.calibrate.statistics import (
 from edgekit.errors import ConversionError, DataError
 from edgekit.progress import SilentProgress, Task
 from edgekit.runtimes.litert import LiteRTSession
+from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.reductions import with_extremes
 from edgekit.types import Sample
 from tests import tflite_models as models
