@@ -6,13 +6,13 @@ A verb's module is imported only when the verb is used: ``edgekit --help`` reads
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
+from edgekit.cli import interrupt
 from edgekit.version import __version__
 
 VERBS = {
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: ``sys.argv[1:]``) and return its exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
     try:
-        _stop_like_ctrl_c()
+        interrupt.install()
         code = _run(args)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error is rendered here
         from edgekit.cli.failure import render
 
-        return render(error, args)
+        return render(KeyboardInterrupt() if interrupt.stopped() else error, args)
 
 
 def _run(args: list[str]) -> int:
@@ -116,14 +116,3 @@ def _run(args: list[str]) -> int:
     except click.exceptions.Exit as finished:
         return finished.exit_code
     return result if isinstance(result, int) else 0
-
-
-def _stop_like_ctrl_c() -> None:
-    """Let SIGTERM and a closed terminal unwind the stack, so that temporary files go."""
-
-    def interrupt(signum: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, interrupt)

@@ -58,10 +58,11 @@ def quantize(
     """
     from edgekit.cache import Cache
     from edgekit.cli.console import make_progress, stdout_console
+    from edgekit.cli.interrupt import CheckedProgress
     from edgekit.pipeline import quantize as run
 
     recipe = _recipe(recipe_name, model, choices, overrides)
-    progress = make_progress(quiet)
+    progress = CheckedProgress(make_progress(quiet))
     report = run(recipe, out=out, force=force, cache=Cache(enabled=not no_cache), progress=progress)
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2, allow_nan=False))
