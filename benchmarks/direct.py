@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +25,38 @@ BATCH = 4
 
 def main(job_file: str, folder: str) -> None:
     job, out = json.loads(Path(job_file).read_text()), Path(folder)
-    crops, photos = read_samples(job, "crops"), read_samples(job, "photos")
-    calibration = read_samples(job, "calibration")
-    model = load_network(job)
-    convert(model, job, out / "model.float.tflite")
-    reference = run_torch(model, crops, job["threads"])
-    photo_reference = run_torch(model, photos, job["threads"])
-    np.save(out / "reference.npy", reference)
-    ranges = exact_ranges(out / "model.float.tflite", calibration, job["threads"])
-    (out / "model.tflite").write_bytes(quantize(out / "model.float.tflite", ranges))
-    answers = run_tflite(out / "model.tflite", crops, job["threads"])
-    photo_answers = run_tflite(out / "model.tflite", photos, job["threads"])
+    float_file, int8_file = out / "model.float.tflite", out / "model.tflite"
+    threads, seconds = job["threads"], {}
+
+    def timed(stage: str, work: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        result = work()
+        seconds[stage] = round(time.perf_counter() - start, 3)
+        return result
+
+    parts = ("calibration", "crops", "photos")
+    samples = timed("data", lambda: {part: read_samples(job, part) for part in parts})
+    model = timed("load", lambda: load_network(job))
+    timed("convert", lambda: convert(model, job, float_file))
+    crops, photos = samples["crops"], samples["photos"]
+    before = timed("reference", lambda: [run_torch(model, x, threads) for x in (crops, photos)])
+    np.save(out / "reference.npy", before[0])
+    ranges = timed("calibrate", lambda: exact_ranges(float_file, samples["calibration"], threads))
+    int8_file.write_bytes(timed("quantize", lambda: quantize(float_file, ranges)))
+    after = timed("evaluate", lambda: [run_tflite(int8_file, x, threads) for x in (crops, photos)])
     labels = np.array(job["labels"])
-    float_ms, int8_ms = time_in_turns(
-        [out / "model.float.tflite", out / "model.tflite"], crops[0], **job["latency"]
+    float_ms, int8_ms = timed(
+        "latency", lambda: time_in_turns([float_file, int8_file], crops[0], **job["latency"])
     )
     result = {
-        **compare(reference, answers),
-        "float_bytes": (out / "model.float.tflite").stat().st_size,
-        "bytes": (out / "model.tflite").stat().st_size,
-        "top1_float": float((photo_reference.argmax(1) == labels).mean()),
-        "top1": float((photo_answers.argmax(1) == labels).mean()),
+        **compare(before[0], after[0]),
+        "float_bytes": float_file.stat().st_size,
+        "bytes": int8_file.stat().st_size,
+        "top1_float": float((before[1].argmax(1) == labels).mean()),
+        "top1": float((after[1].argmax(1) == labels).mean()),
         "float_ms": float(np.median(float_ms)),
         "int8_ms": float(np.median(int8_ms)),
+        "seconds": seconds,
     }
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n")
 

@@ -27,9 +27,9 @@ def fidelity(job: direct.Job, report: dict[str, Any], folder: Path) -> list[Figu
     exact = json.loads((folder / "result.json").read_text())
     float_file, own_file = folder / "model.float.tflite", folder / "own_calibrator.tflite"
     samples = direct.read_samples(job, "calibration")
-    with captured_output():  # its bar
+    with captured_output():  # its bars
         ranges = direct.calibrate_by_engine(float_file, samples, job["threads"])
-    own_file.write_bytes(direct.quantize(float_file, ranges))
+        own_file.write_bytes(direct.quantize(float_file, ranges))
     answers = direct.run_tflite(own_file, direct.read_samples(job, "crops"), job["threads"])
     own = direct.compare(np.load(folder / "reference.npy"), answers)
     ours, size = report["fidelity"], report["size"]

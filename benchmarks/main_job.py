@@ -52,24 +52,28 @@ LIBRARIES = ("torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer", "nu
 def main(recipe: str, rounds: int, json_file: Path | None) -> None:
     """Measure the main job beside direct library calls; the exit code is 0 whatever is missed."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as edgekit sets it, before torch comes
-    host, begun = this_host(), datetime.now(UTC)
-    load_before = os.getloadavg()
-    figures: list[Figure] = []
-    for name in AGREEMENT if recipe == "all" else [recipe]:
-        figures += _measure(name, rounds, host)
-    figures.append(help_time())
-    context = {
+    host = this_host()
+    context: dict[str, Any] = {
         "command": f"python -m benchmarks.main_job --recipe {recipe} --rounds {rounds}",
-        "utc": begun.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "cpu": host.cpu,
         "cpus": len(os.sched_getaffinity(0)),
         "int8_dot_product": host.int8_dot_product,
-        "load_average_before": load_before,
-        "load_average_after": os.getloadavg(),
+        "load_average_before": os.getloadavg(),
         "python": platform.python_version(),
         "libraries": {library: version(library) for library in LIBRARIES},
     }
-    _print(figures, context)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console.print(_headline(context), markup=False)
+    figures: list[Figure] = []
+    for name in AGREEMENT if recipe == "all" else [recipe]:
+        measured = _measure(name, rounds, host)
+        console.print(render(measured))
+        figures += measured
+    figures.append(help_time())
+    console.print(render(figures[-1:]))
+    context["load_average_after"] = os.getloadavg()
+    console.print(f"load average {_loads(context['load_average_after'])} after")
     if json_file is not None:
         _write(json_file, {**context, "figures": [figure.to_dict() for figure in figures]})
 
@@ -100,20 +104,18 @@ def _measure(recipe: str, rounds: int, host: Host) -> list[Figure]:
         return figures + whole_command(done, recipe)
 
 
-def _print(figures: list[Figure], context: dict[str, Any]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    has = {True: "has", False: "has no", None: "may or may not have"}[context["int8_dot_product"]]
-    before, after = (
-        " ".join(f"{load:.2f}" for load in context[f"load_average_{when}"])
-        for when in ("before", "after")
-    )
-    console.print(context["command"], markup=False, highlight=False)
-    console.print(
+def _headline(context: dict[str, Any]) -> str:
+    has = {True: "has", False: "has no", None: "may have an"}[context["int8_dot_product"]]
+    return (
+        f"{context['command']}\n"
         f"{context['utc']}, {context['cpus']} x {context['cpu']}, which {has} INT8 dot product; "
-        f"load average {before} before, {after} after"
+        f"load average {_loads(context['load_average_before'])} before\n"
+        + ", ".join(f"{name} {number}" for name, number in context["libraries"].items())
     )
-    console.print(", ".join(f"{name} {number}" for name, number in context["libraries"].items()))
-    console.print(render(figures))
+
+
+def _loads(loads: tuple[float, float, float]) -> str:
+    return " ".join(f"{load:.2f}" for load in loads)
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

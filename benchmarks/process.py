@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -50,7 +51,12 @@ def run(
             start_new_session=True,
         )
         with _Watch(child.pid) as peak:
-            _, status, usage = os.wait4(child.pid, 0)
+            try:
+                _, status, usage = os.wait4(child.pid, 0)
+            except BaseException:  # Ctrl-C does not reach a session of its own
+                os.killpg(child.pid, signal.SIGTERM)
+                child.wait()
+                raise
             seconds = perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode not in accept:

@@ -82,7 +82,8 @@ def whole_command(rounds: Rounds, recipe: str) -> list[Figure]:
             notes=(
                 f"medians {median(cold_s):.1f} s and {median(direct_s):.1f} s, whole processes; "
                 f"in square brackets the {kind}",
-                f"edgekit's stages: {_stages(rounds.run_folder)} of the last round",
+                f"last round, edgekit: {_stages(rounds.run_folder)}",
+                f"last round, direct: {_direct_stages(rounds.direct_folder)}",
             ),
         ),
         Figure(
@@ -112,3 +113,8 @@ def read_report(folder: Path) -> dict[str, Any]:
 def _stages(folder: Path) -> str:
     stages = read_report(folder)["stages"]
     return ", ".join(f"{stage['name']} {stage['seconds']:.1f} s" for stage in stages)
+
+
+def _direct_stages(folder: Path) -> str:
+    seconds: dict[str, float] = json.loads((folder / "result.json").read_text())["seconds"]
+    return ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items())

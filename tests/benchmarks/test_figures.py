@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -125,3 +128,20 @@ def test_the_command_explains_itself(repository):
     )
     for option in ("--recipe", "mobilenet_int8", "efficientnet_lite0_int8", "all", "--json"):
         assert option in ran.stdout
+
+
+def test_an_interrupted_benchmark_takes_its_process_with_it(repository, tmp_path):
+    mark = tmp_path / "pid"
+    held = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    outer = f"from benchmarks.process import run; import sys; run([sys.executable, '-c', {held!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", outer], cwd=repository, stderr=subprocess.DEVNULL
+    ) as program:
+        deadline = time.monotonic() + 30
+        while not (mark.exists() and mark.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        program.send_signal(signal.SIGINT)
+        program.wait(30)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
