@@ -43,7 +43,8 @@ class LitertTorch:
             except Exception as error:  # many types, from torch.export down to MLIR
                 raise ConversionError(
                     f"litert-torch could not convert the model: {_cause(error)}",
-                    hint=f"Its own last words:\n{log.tail()}" if log.tail() else None,
+                    hint="Check model.inputs first."
+                    + (f" Its own last words:\n{log.tail()}" if log.tail() else ""),
                 ) from error
         names = tuple(spec.name for spec in source.inputs)
         root = f"{ChannelsLast.__module__}.{ChannelsLast.__qualname__}"
