@@ -83,8 +83,8 @@ def render(figures: Sequence[Figure]) -> Group:
 
 
 def number(value: float, unit: str) -> str:
-    """Three or four digits that count, and the unit."""
-    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
+    """Four digits that count, more of a large number, and the unit."""
+    digits = sum(abs(value) < limit for limit in (1000, 100, 10, 1))
     return f"{value:,.{digits}f} {unit}".rstrip()
 
 

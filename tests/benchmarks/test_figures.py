@@ -42,7 +42,15 @@ def test_without_a_target_a_figure_is_only_stated():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.28884, "0.289"), (14.106, "14.11"), (123.45, "123.5"), (1234.5, "1,234")]
+    ("value", "text"),
+    [
+        (0.28884, "0.2888"),
+        (0.9325, "0.9325"),
+        (1.3616, "1.362"),
+        (14.106, "14.11"),
+        (123.45, "123.5"),
+        (1234.5, "1,234"),
+    ],
 )
 def test_numbers_keep_the_digits_that_count(value, text):
     assert number(value, "") == text
