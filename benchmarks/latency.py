@@ -16,8 +16,8 @@ from edgekit.runtimes.predict import stored_feeds
 from edgekit.types import Sample
 
 NO_DOT_PRODUCT = (
-    "{cpu} has no INT8 dot-product instructions: there XNNPACK widens int8 to int16 before it "
-    "multiplies, and INT8 is not faster than float, whoever calls it"
+    "{cpu} has no INT8 dot-product instructions: without them INT8 gains little or nothing over "
+    "float under XNNPACK, whoever calls it; a phone's cores have them"
 )
 
 
