@@ -52,7 +52,7 @@ def run(
         )
         with _Watch(child.pid) as peak:
             try:
-                _, status, usage = os.wait4(child.pid, 0)
+                _, status = os.waitpid(child.pid, 0)
             except BaseException:  # Ctrl-C does not reach a session of its own
                 os.killpg(child.pid, signal.SIGTERM)
                 child.wait()
@@ -65,8 +65,8 @@ def run(
             raise RuntimeError(
                 f"{' '.join(command)} ended with exit code {child.returncode}:\n" + "\n".join(last)
             )
-    # The kernel's own maximum is of the largest single process, but misses no moment.
-    return Ran(seconds, max(peak.bytes, usage.ru_maxrss * 1024), child.returncode)
+    # Not rusage's maximum: that counts from before exec, when the child still was its parent.
+    return Ran(seconds, peak.bytes, child.returncode)
 
 
 class _Watch:
