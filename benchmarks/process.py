@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-SAMPLE_EVERY_S = 0.1
+SAMPLE_EVERY_S = 0.2
 _TAIL_LINES = 20
 
 
@@ -21,7 +21,7 @@ class Ran:
     """One finished program.
 
     ``seconds`` are wall time from before its start to after its end. ``peak_bytes`` is the most
-    resident memory of it and its children together; pages they share count in each of them.
+    memory it and its children held at a time, pages they share counted once.
     """
 
     seconds: float
@@ -87,19 +87,27 @@ class _Watch:
         self._thread.join()
 
     def _sample(self) -> None:
+        known: set[int] = set()
         while not self._done.wait(SAMPLE_EVERY_S):
-            self.bytes = max(self.bytes, sum(_resident_bytes(self._session)))
+            held = dict(_held_bytes(self._session))
+            # One that has just been forked is, until it loads its own program, a copy of its
+            # parent: counted from the second time it is seen.
+            self.bytes = max(self.bytes, sum(held[pid] for pid in held if pid in known))
+            known = set(held)
 
 
-def _resident_bytes(session: int) -> Iterator[int]:
-    page = os.sysconf("SC_PAGE_SIZE")
+def _held_bytes(session: int) -> Iterator[tuple[int, int]]:
+    """Process and its proportional share of resident memory, for all of ``session``."""
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
         try:
             # The name, in brackets, may hold blanks: fields are counted from behind it.
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) != session:
+                continue
+            lines = (folder / "smaps_rollup").read_text().splitlines()
         except OSError:
             continue  # ended meanwhile
-        if int(fields[3]) == session:
-            yield int(fields[21]) * page
+        share = next((line for line in lines if line.startswith("Pss:")), "Pss: 0 kB")
+        yield int(folder.name), int(share.split()[1]) * 1024

@@ -100,7 +100,7 @@ def whole_command(rounds: Rounds, recipe: str) -> list[Figure]:
             value=max(ran.peak_bytes for ran in rounds.cold) / 2**20,
             unit="MiB",
             beside=(("the direct script", max(r.peak_bytes for r in rounds.direct) / 2**20),),
-            notes=("resident, the process and its children together",),
+            notes=("the process and its children together",),
         ),
     ]
 
