@@ -6,6 +6,7 @@ in ``ESTIMATORS``.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,26 @@ if TYPE_CHECKING:
 
 ESTIMATORS: dict[str, str] = {
     "minmax": "exact smallest and largest value over all samples",
+    "mean_minmax": "mean of each sample's smallest and largest value",
 }
 """Names a recipe may use for ``quantize.estimator``, with a line each; the module is the name."""
 
 
-def estimate(statistics: Statistics, estimator: str) -> dict[str, Range]:
-    """The range of every tensor by the estimator called ``estimator``."""
+def estimate(
+    statistics: Statistics, estimator: str, *, exact: Collection[str] = ()
+) -> dict[str, Range]:
+    """The range of every tensor by the estimator called ``estimator``.
+
+    Tensors named in ``exact`` keep their exact extremes: the model's outputs, whose largest value
+    is the answer, lose the answer when it is clipped.
+    """
+    from edgekit.calibrate.minmax import minmax
+
     function = getattr(import_module(f"edgekit.calibrate.{estimator}"), estimator)
-    return {name: function(tensor) for name, tensor in statistics.items()}
+    return {
+        name: minmax(tensor) if name in exact else function(tensor)
+        for name, tensor in statistics.items()
+    }
 
 
 __all__ = ["ESTIMATORS", "estimate"]

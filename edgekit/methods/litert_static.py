@@ -31,6 +31,7 @@ from edgekit.recipe.schema import QuantizeSpec
 from edgekit.runtimes import open_session
 from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.ends import restore_signatures, with_end_types
+from edgekit.tflite.graph import parse_graph
 from edgekit.tflite.names import unique_names
 from edgekit.tflite.reductions import with_extremes
 from edgekit.tflite.rewrite import rewrite_for_int8
@@ -54,7 +55,9 @@ class LitertStatic:
             job.progress.note(f"rewrote {line} exactly, so that it can run in INT8")
         statistics, cached = _statistics(job, data)
         check_finite(statistics)
-        ranges = estimate(statistics, job.options.estimator)
+        graph = parse_graph(data)
+        outputs = {graph.tensors[index].name for index in graph.outputs}
+        ranges = estimate(statistics, job.options.estimator, exact=outputs)
         with job.progress.task("Quantizing"):
             quantized = _run_engine(data, ranges, job.options)
         file = job.folder / "model.tflite"

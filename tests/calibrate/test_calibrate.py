@@ -40,6 +40,13 @@ def test_minmax_clips_nothing_that_was_seen(values: models.Array) -> None:
     assert all(found.min <= value <= found.max for value in values)
 
 
+def test_the_mean_of_extremes_and_the_outputs_it_leaves_alone() -> None:
+    statistics = {name: _statistics([-1.0, -3.0], [2.0, 10.0]) for name in ("hidden", "logits")}
+    found = estimate(statistics, "mean_minmax", exact={"logits"})
+    assert (found["hidden"].min, found["hidden"].max) == (-2.0, 6.0)
+    assert (found["logits"].min, found["logits"].max) == (-3.0, 10.0)
+
+
 def test_every_estimator_of_the_table_can_be_called() -> None:
     statistics = {"t": _statistics([-1, -2], [3, 4])}
     for name in ESTIMATORS:
