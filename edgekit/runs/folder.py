@@ -17,6 +17,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -79,7 +80,11 @@ def _beside(final: Path, what: str) -> Path:
 def _check_place(final: Path) -> None:
     """Refuse what a run can never become, before anything is made."""
     for place in (final, *final.parents):
-        if place.exists() and not place.is_dir():
+        try:
+            mode = place.stat().st_mode  # once: another run may be renaming it
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not stat.S_ISDIR(mode):
             raise OutputError(
                 f"{place} is a file; a run needs a folder", hint="Give another folder with --out."
             )
