@@ -12,13 +12,12 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import Any
 
 from edgekit import errors
 from edgekit.errors import SessionError, UsageError
 from edgekit.runtimes.cause import condensed_cause
-from edgekit.runtimes.session import SessionInfo
+from edgekit.runtimes.session import ClosingSession, SessionInfo
 from edgekit.runtimes.wire import PREFIX, Message, decode, encode
 from edgekit.types import Array, Feeds, QuantParams, TensorInfo
 
@@ -27,7 +26,7 @@ CLOSE_LIMIT_S = 5.0
 PIPE_BYTES = 1 << 20
 
 
-class ChildSession:
+class ChildSession(ClosingSession):
     """The model file at ``path``, loaded and run by a worker process. POSIX only.
 
     Once the child has died or was killed, every further call says so with a SessionError.
@@ -102,17 +101,6 @@ class ChildSession:
         except subprocess.TimeoutExpired:
             self._kill()
         self._stderr.close()
-
-    def __enter__(self) -> ChildSession:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _ask(self, request: Message, doing: str) -> Message:
         """One request and its answer."""

@@ -6,7 +6,6 @@ import warnings
 from importlib import metadata
 from pathlib import Path
 from time import perf_counter_ns
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from edgekit.capture import captured_output
 from edgekit.errors import MissingError, SessionError, UsageError
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.runtimes.feeds import check_feeds
-from edgekit.runtimes.session import SessionInfo
+from edgekit.runtimes.session import ClosingSession, SessionInfo
 from edgekit.types import Array, Feeds, QuantParams, TensorInfo
 
 MAX_FREE_BATCH = 16
@@ -27,7 +26,7 @@ def open_file(path: Path, *, threads: int, signature: str | None) -> LiteRTSessi
     return LiteRTSession(path, threads=threads, signature=signature)
 
 
-class LiteRTSession:
+class LiteRTSession(ClosingSession):
     """A .tflite model in this process.
 
     Names come from the signature (the model's first unless ``signature`` chooses), or from the
@@ -102,17 +101,6 @@ class LiteRTSession:
     def close(self) -> None:
         """Free the interpreter; a later ``run`` raises UsageError."""
         self._interpreter = None
-
-    def __enter__(self) -> LiteRTSession:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _bind(self, signature: str | None) -> None:
         """Find names, tensor indices and the subgraph."""

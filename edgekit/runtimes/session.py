@@ -6,9 +6,10 @@ Every session speaks channels-last, whatever its model's own layout is.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 from edgekit.types import Array, Feeds, TensorInfo
 
@@ -57,3 +58,22 @@ class Session(Protocol):
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+class ClosingSession(ABC):
+    """The context manager of a session: leaving the block closes it. Base of every runtime's."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """See ``Session.close``."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter_ns
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from edgekit.errors import SessionError, UsageError
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.runtimes.feeds import check_feeds, describe
-from edgekit.runtimes.session import SessionInfo
+from edgekit.runtimes.session import ClosingSession, SessionInfo
 from edgekit.types import Array, Feeds, TensorInfo
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 MAX_FREE_BATCH = 4
 
 
-class TorchSession:
+class TorchSession(ClosingSession):
     """An ``nn.Module``, ``ExportedProgram.module()`` or TorchScript in this process.
 
     Layout: an input whose spec says NCHW is fed channels-last and permuted here. If any input is
@@ -98,17 +97,6 @@ class TorchSession:
     def close(self) -> None:
         """Let go of the module; a later ``run`` raises UsageError."""
         self._module = None
-
-    def __enter__(self) -> TorchSession:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open_module(self) -> Callable[..., Any]:
         if self._module is None:
