@@ -12,6 +12,8 @@ from edgekit.types import Artefact, ArtefactFacts, ArtefactFormat, Sample
 
 INSPECTORS: dict[ArtefactFormat, str] = {
     ArtefactFormat.TFLITE: "edgekit.tflite.facts",
+    ArtefactFormat.PT2: "edgekit.pytorch.program_facts",
+    ArtefactFormat.TORCHSCRIPT: "edgekit.pytorch.script_facts",
 }
 """Module of each format's ``inspect(file) -> ArtefactFacts``."""
 

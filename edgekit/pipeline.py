@@ -86,11 +86,15 @@ def make(run: Run, folder: Path) -> Made:
 
 def judge(run: Run, made: Made, final: Path) -> Report:
     """Measure the artefact and hold it against the recipe's limits."""
-    recipe, artefact = run.recipe, made.quantized.artefact
-    measured = measure(run, made.source, made.quantized.baseline, artefact, made.data)
+    recipe, quantized = run.recipe, made.quantized
+    artefact = quantized.artefact
+    measured = measure(
+        run, made.source, quantized.baseline, artefact, made.data, quantized.alternatives
+    )
     checks = check_limits(
         recipe.gate,
         recipe.quantize,
+        promises_full_integer=METHODS[recipe.quantize.method].full_integer,
         facts=measured.facts,
         size=measured.size,
         fidelity=measured.fidelity,
@@ -108,6 +112,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         accuracy=measured.accuracy,
         latency=measured.latency,
         host=measured.host,
+        alternatives=measured.alternatives,
         checks=checks,
         stages=tuple(run.stages),
         notes=tuple(run.notes),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy.typing as npt
 
@@ -104,6 +104,22 @@ class FloatOp:
 
 
 @dataclass(frozen=True)
+class ModuleFact:
+    """One module with weights, as it stands in an artefact.
+
+    ``compute`` is how it computes (``int8`` in and out, ``int8 dynamic``: float activations
+    quantized on the way in, ``int8 weights``: float arithmetic, or ``float``), ``bytes`` what its
+    weights occupy, ``why`` the reason it stayed float, where its maker gave one.
+    """
+
+    name: str
+    type: str
+    compute: Literal["int8", "int8 dynamic", "int8 weights", "float"]
+    bytes: int
+    why: str | None = None
+
+
+@dataclass(frozen=True)
 class ArtefactFacts:
     """What an artefact really is, whatever its format; ``None`` where the format does not tell."""
 
@@ -114,3 +130,4 @@ class ArtefactFacts:
     transposes: int | None
     macs: int | None
     int8_mac_fraction: float | None
+    modules: tuple[ModuleFact, ...] | None = None

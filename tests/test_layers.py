@@ -14,7 +14,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("cache",),
     ("fetch",),
     ("recipe", "bridges", "methods", "calibrate", "sources"),  # their tables; see below
-    ("data", "tflite", "numerics", "zoo", "runtimes"),
+    ("data", "tflite", "pytorch", "numerics", "zoo", "runtimes"),
     ("artefact", "tasks"),
     ("runs",),
     ("measure",),

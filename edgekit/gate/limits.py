@@ -18,6 +18,7 @@ def check_limits(
     gate: GateSpec,
     quantize: QuantizeSpec,
     *,
+    promises_full_integer: bool,
     facts: ArtefactFacts,
     size: Size,
     fidelity: Fidelity,
@@ -25,10 +26,13 @@ def check_limits(
     latency: HostLatency | None,
     host: Host,
 ) -> tuple[Check, ...]:
-    """Every check that ``gate`` asks for, in the order they are shown. ``latency`` is ``None``
-    where it was not measured; ``host`` is the machine it was measured on."""
+    """Every check that ``gate`` asks for, in the order they are shown. What the method promises is
+    checked unasked. ``latency`` is ``None`` where it was not measured; ``host`` is the machine it
+    was measured on."""
+    full_integer = promises_full_integer if gate.full_integer is None else gate.full_integer
     checks = [
-        *_artefact(gate, quantize, facts),
+        *(_ends(quantize, facts) if promises_full_integer else ()),
+        *(_full_integer(quantize, facts) if full_integer else ()),
         *_size(gate, size),
         *_fidelity(gate, fidelity),
         *_accuracy(gate, accuracy),
@@ -37,7 +41,7 @@ def check_limits(
     return tuple(checks)
 
 
-def _artefact(gate: GateSpec, quantize: QuantizeSpec, facts: ArtefactFacts) -> Iterator[Check]:
+def _ends(quantize: QuantizeSpec, facts: ArtefactFacts) -> Iterator[Check]:
     for end, wanted, found in (
         ("input", quantize.input_dtype, facts.input_dtypes),
         ("output", quantize.output_dtype, facts.output_dtypes),
@@ -52,8 +56,9 @@ def _artefact(gate: GateSpec, quantize: QuantizeSpec, facts: ArtefactFacts) -> I
             status=Status.PASS if fits else Status.FAIL,
             why=f"the recipe asks for {wanted} {end}s; the file has {', '.join(found)}",
         )
-    if not gate.full_integer:
-        return
+
+
+def _full_integer(quantize: QuantizeSpec, facts: ArtefactFacts) -> Iterator[Check]:
     if facts.float_ops is None:
         yield _not_measured("artefact.full_integer", 0, "the format does not tell its operators")
         return
@@ -159,6 +164,9 @@ def _latency(gate: GateSpec, latency: HostLatency | None, host: Host) -> Iterato
     decides = host.int8_dot_product is not False
     if not decides:
         why += ", which has no INT8 dot product, as phones have: shown, not held against the model"
+    if latency.reference_only:
+        decides = False
+        why += f"; {latency.quantized_engine} is a reference, made to be right and not to be fast"
     yield Check(
         name="latency.host.speedup",
         required=decides,

@@ -54,8 +54,15 @@ class PairLatency:
 
 @dataclass(frozen=True)
 class HostLatency(PairLatency):
-    """Measured on this host: how, and the raw times for whoever wants to plot them."""
+    """Measured on this host: how, and the raw times for whoever wants to plot them.
 
+    ``*_engine`` is the runtime and its version; ``reference_only`` says that the quantized one is
+    made to be right, not fast, so that its time says nothing about a product.
+    """
+
+    float_engine: str
+    quantized_engine: str
+    reference_only: bool
     threads: int
     rounds: int
     runs_per_round: int
@@ -132,6 +139,9 @@ def measure_pair(
     summary = summarize_pair(raw, seed=seed)
     return HostLatency(
         **vars(summary),
+        float_engine=engine(float_session),
+        quantized_engine=engine(quantized_session),
+        reference_only=quantized_session.info.reference_only,
         threads=threads,
         rounds=rounds,
         runs_per_round=runs_per_round,
@@ -139,6 +149,11 @@ def measure_pair(
         quantized_warm_up_runs=warm_up_runs[1],
         raw=raw,
     )
+
+
+def engine(session: Session) -> str:
+    """Runtime and version, for people: ``litert 2.3.0``."""
+    return f"{session.info.runtime} {session.info.version}"
 
 
 def warm_up(session: Session, feeds: Feeds) -> int:

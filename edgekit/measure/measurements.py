@@ -15,6 +15,7 @@ from edgekit.measure.reference import reference_predictions
 from edgekit.measure.size import Size, compare_size
 from edgekit.numerics.fidelity import Fidelity, fidelity
 from edgekit.runs.run import Run
+from edgekit.runtimes import open_timed
 from edgekit.runtimes.predict import predict, stored_feeds
 from edgekit.sources.source import SourceModel
 from edgekit.tasks import task_named
@@ -33,6 +34,15 @@ class NotMeasured:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """The same model made otherwise: measured beside the artefact, not judged."""
+
+    size: Size
+    fidelity: Fidelity
+    accuracy: Mapping[str, MetricAccuracy]
+
+
+@dataclass(frozen=True)
 class Measurements:
     """What the gate judges and the report shows."""
 
@@ -42,15 +52,22 @@ class Measurements:
     accuracy: Mapping[str, MetricAccuracy]
     latency: HostLatency | NotMeasured
     host: Host
+    alternatives: Mapping[str, Alternative]
 
 
 def measure(
-    run: Run, source: SourceModel, baseline: SourceModel, artefact: Artefact, data: RunData
+    run: Run,
+    source: SourceModel,
+    baseline: SourceModel,
+    artefact: Artefact,
+    data: RunData,
+    alternatives: Mapping[str, Artefact],
 ) -> Measurements:
     """Measure ``artefact``, whoever made it.
 
     ``source`` is the model as it was trained, whose answers count; ``baseline`` the float model in
-    the artefact's own format, whose size and speed it is compared with.
+    the artefact's own format, whose size and speed it is compared with; ``alternatives`` are
+    measured on the same samples.
 
     Raises:
         SessionError: the artefact fails or crashes its runtime.
@@ -59,14 +76,23 @@ def measure(
     with run.stage("inspect"):
         facts = inspect_artefact(artefact, islice(data.fidelity, 1))
     compared, accuracy = _compare(run, source, artefact, data)
+    _qualify(run, accuracy.get("top1"))
     return Measurements(
         facts=facts,
-        size=compare_size(baseline.size_bytes, artefact.path.stat().st_size),
+        size=_size(baseline, artefact),
         fidelity=compared,
         accuracy=accuracy,
         latency=_time(run, baseline, artefact, data),
         host=this_host(),
+        alternatives={
+            name: Alternative(_size(baseline, other), *_compare(run, source, other, data))
+            for name, other in alternatives.items()
+        },
     )
+
+
+def _size(baseline: SourceModel, artefact: Artefact) -> Size:
+    return compare_size(baseline.size_bytes, artefact.path.stat().st_size)
 
 
 def _compare(
@@ -89,9 +115,7 @@ def _compare(
     )
     if data.labelled is None:
         return compared, {}
-    accuracy = measure_accuracy(task, references[1], answers[1], primary=primary)
-    _qualify(run, accuracy.get("top1"))
-    return compared, accuracy
+    return compared, measure_accuracy(task, references[1], answers[1], primary=primary)
 
 
 def _qualify(run: Run, top1: MetricAccuracy | None) -> None:
@@ -114,7 +138,7 @@ def _time(
     with (
         run.stage("latency"),
         baseline.open_session(spec.threads) as before,
-        open_artefact(artefact, threads=spec.threads) as after,
+        open_timed(artefact.path, threads=spec.threads, runtime=artefact.runtime) as after,
         run.progress.task("Timing float and INT8 in turns", spec.rounds) as bar,
     ):
         return measure_pair(

@@ -5,14 +5,76 @@ from __future__ import annotations
 from edgekit.methods.method import Method, MethodEntry
 from edgekit.types import ArtefactFormat, ModelKind
 
+_TORCH = (ModelKind.TORCH_MODULE, ModelKind.EXPORTED_PROGRAM)
+_INSTALL = "pip install 'edgekit[torch]'"
+
 METHODS: dict[str, MethodEntry] = {
     "litert_static": MethodEntry(
         module="edgekit.methods.litert_static",
         accepts=(ModelKind.FLOAT_TFLITE,),
         produces=ArtefactFormat.TFLITE,
         requires=("ai_edge_quantizer", "ai_edge_litert"),
-        install="pip install 'edgekit[torch]'",
+        install=_INSTALL,
         summary="full-integer .tflite from the float graph (ai-edge-quantizer)",
+        options=("estimator", "input_dtype", "output_dtype", "per_channel", "allow_float_ops"),
+        full_integer=True,
+    ),
+    "pt2e": MethodEntry(
+        module="edgekit.methods.pt2e",
+        accepts=_TORCH,
+        produces=ArtefactFormat.PT2,
+        requires=("torch", "torchao"),
+        install=_INSTALL,
+        summary="static INT8 ExportedProgram .pt2 (torchao PT2E), or QAT of one",
+        options=("estimator", "backend", "per_channel", "modules", "qat"),
+        backends=("xnnpack", "x86", "arm"),
+    ),
+    "pt2e_tflite": MethodEntry(
+        module="edgekit.methods.pt2e_tflite",
+        accepts=_TORCH,
+        produces=ArtefactFormat.TFLITE,
+        requires=("torch", "torchao", "litert_torch", "ai_edge_litert"),
+        install=_INSTALL,
+        summary="full-integer .tflite by way of PT2E (torchao, litert-torch)",
+        options=(
+            "estimator",
+            "input_dtype",
+            "output_dtype",
+            "per_channel",
+            "allow_float_ops",
+            "modules",
+            "qat",
+        ),
+        full_integer=True,
+    ),
+    "fx": MethodEntry(
+        module="edgekit.methods.fx",
+        accepts=(ModelKind.TORCH_MODULE,),
+        produces=ArtefactFormat.TORCHSCRIPT,
+        requires=("torch",),
+        install=_INSTALL,
+        summary="static INT8 TorchScript (FX graph mode, deprecated by PyTorch), or QAT of one",
+        options=("estimator", "backend", "per_channel", "modules", "qat"),
+        backends=("x86", "onednn", "qnnpack", "fbgemm"),
+    ),
+    "dynamic": MethodEntry(
+        module="edgekit.methods.dynamic",
+        accepts=(ModelKind.TORCH_MODULE,),
+        produces=ArtefactFormat.TORCHSCRIPT,
+        requires=("torch",),
+        install=_INSTALL,
+        summary="dynamic INT8 TorchScript: Linear, LSTM, GRU, Embedding (torch.ao)",
+        options=("backend", "per_channel", "embeddings", "modules"),
+        backends=("x86", "onednn", "qnnpack", "fbgemm"),
+    ),
+    "dynamic_torchao": MethodEntry(
+        module="edgekit.methods.dynamic_torchao",
+        accepts=(ModelKind.TORCH_MODULE,),
+        produces=ArtefactFormat.PT2,
+        requires=("torch", "torchao"),
+        install=_INSTALL,
+        summary="dynamic INT8 ExportedProgram .pt2: Linear, Embedding (torchao quantize_)",
+        options=("embeddings", "modules"),
     ),
 }
 

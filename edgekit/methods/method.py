@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,11 +36,14 @@ class QuantizeJob:
 @dataclass(frozen=True)
 class Quantized:
     """What a method made. ``baseline`` is the float model in the artefact's own format, which size
-    and speed are compared with; ``calibration_cached`` says whether the samples were run at all."""
+    and speed are compared with; ``calibration_cached`` says whether the samples were run at all;
+    ``alternatives`` are artefacts of the same model made otherwise, by what each is called in the
+    report, where they are measured beside it."""
 
     artefact: Artefact
     baseline: SourceModel
     calibration_cached: bool
+    alternatives: Mapping[str, Artefact] = field(default_factory=dict)
 
 
 class Method(Protocol):
@@ -60,6 +63,12 @@ class MethodEntry(Entry):
 
     accepts: tuple[ModelKind, ...]
     produces: ArtefactFormat
+    options: tuple[str, ...]
+    """The keys of ``QuantizeSpec`` it honours, beside method, bridge and seed."""
+    backends: tuple[str, ...] = ()
+    """Values of ``quantize.backend`` it can make an artefact for, beside auto."""
+    full_integer: bool = False
+    """Whether it promises that every operator and both ends are what the recipe asks for."""
 
     def load(self) -> Method:
         """See ``Entry.make``."""

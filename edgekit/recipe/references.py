@@ -18,7 +18,7 @@ from edgekit.methods import METHODS
 from edgekit.recipe.anchor import exists, is_path_like, shipped_names
 from edgekit.recipe.nearest import did_you_mean
 from edgekit.recipe.rules import Finding, Findings, Rule
-from edgekit.recipe.schema import ModelSpec, Recipe
+from edgekit.recipe.schema import ModelSpec, QuantizeSpec, Recipe
 from edgekit.recipe.yaml_source import KeyPath
 from edgekit.sources import FRAMEWORKS
 from edgekit.types import ModelKind
@@ -39,6 +39,28 @@ def _estimator(recipe: Recipe) -> Findings:
 
 def _bridge(recipe: Recipe) -> Findings:
     yield from _known(("quantize", "bridge"), recipe.quantize.bridge, ("auto", *BRIDGES))
+
+
+def _options_of_the_method(recipe: Recipe) -> Findings:
+    """A key that the method has no use for would be believed to have had an effect."""
+    quantize = recipe.quantize
+    entry = METHODS.get(quantize.method)
+    if entry is None:
+        return
+    plain = QuantizeSpec(method=quantize.method)
+    honoured = {"method", "bridge", "seed", *entry.options}
+    for name in vars(plain):
+        if name not in honoured and getattr(quantize, name) != getattr(plain, name):
+            hint = f"remove it, or use {_methods_with(name)}"
+            yield Finding(("quantize", name), f"'{quantize.method}' has no use for it", hint)
+    if entry.backends and quantize.backend not in ("auto", *entry.backends):
+        message = f"'{quantize.method}' makes nothing for '{quantize.backend}'"
+        hint = f"it makes artefacts for {', '.join(entry.backends)}"
+        yield Finding(("quantize", "backend"), message, hint)
+
+
+def _methods_with(option: str) -> str:
+    return "method: " + " or ".join(name for name, row in METHODS.items() if option in row.options)
 
 
 def _a_way_to_the_method(recipe: Recipe) -> Findings:
@@ -183,6 +205,7 @@ REFERENCES: tuple[Rule, ...] = (
     _method,
     _estimator,
     _bridge,
+    _options_of_the_method,
     _a_way_to_the_method,
     _calibration_dataset,
     _evaluation_dataset,

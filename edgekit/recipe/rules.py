@@ -222,6 +222,18 @@ def _arrays_pass_untouched(recipe: Recipe) -> Findings:
             yield Finding(("preprocess", name), message, "remove this key, or use kind: image")
 
 
+def _module_rules_say_something(recipe: Recipe) -> Findings:
+    for index, rule in enumerate(recipe.quantize.modules):
+        path: KeyPath = ("quantize", "modules", index)
+        if rule.name is None and rule.type is None and rule.place is None:
+            yield Finding(path, "names no modules", "give 'name', 'type' or 'place'")
+        if rule.method is None and rule.weight_bits is None:
+            hint = "give 'method' (e.g. float, to leave them out) or 'weight_bits'"
+            yield Finding(path, "does not say what is different for them", hint)
+        if rule.method == "float" and rule.weight_bits is not None:
+            yield Finding((*path, "weight_bits"), "float modules have no quantized weights")
+
+
 def _limits_have_a_measurement(recipe: Recipe) -> Findings:
     gate = recipe.gate
     for name in ("agreement_min", "top1_drop_max"):
@@ -267,6 +279,7 @@ RULES: tuple[Rule, ...] = (
     _channel_values,
     _images_fit_the_input,
     _arrays_pass_untouched,
+    _module_rules_say_something,
     _limits_have_a_measurement,
     _drop_needs_labels,
     _speedup_needs_latency,

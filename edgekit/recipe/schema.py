@@ -168,10 +168,61 @@ class CalibrationSpec:
 
 
 @dataclass(frozen=True)
+class ModuleRule:
+    """Treats some modules apart from the rest; of several rules that match one, the last counts."""
+
+    name: str | None = field(
+        default=None, metadata=_doc("glob of dotted module names, e.g. 'features.0.*'")
+    )
+    type: str | None = field(default=None, metadata=_doc("glob of class names, e.g. 'Linear'"))
+    place: Literal["first", "last"] | None = field(
+        default=None, metadata=_doc("the first or the last layer that has weights")
+    )
+    method: Literal["float", "static", "dynamic"] | None = field(
+        default=None, metadata=_doc("how these modules compute; 'float' leaves them out")
+    )
+    weight_bits: int | None = field(
+        default=None,
+        metadata=_doc("bits of their weights; 8 if not given", at_least=2, at_most=8),
+    )
+
+
+@dataclass(frozen=True)
+class QatSpec:
+    """Short quantization-aware fine-tuning on samples of the calibration role."""
+
+    steps: int = field(metadata=_doc("optimizer steps", at_least=1))
+    training_step: str | None = field(
+        default=None,
+        metadata=_doc(
+            "'file.py:function' called as function(model, inputs, labels) and returning the loss; "
+            "by default cross-entropy of the first output",
+            refers="factory",
+        ),
+    )
+    batch: int = field(default=32, metadata=_doc("samples of a step", at_least=1))
+    samples: int = field(
+        default=10_000, metadata=_doc("labelled samples that steps are drawn from", at_least=1)
+    )
+    learning_rate: float = field(default=1e-4, metadata=_doc("of the Adam optimizer", above=0))
+    freeze_after: float = field(
+        default=0.5,
+        metadata=_doc(
+            "share of the steps after which batch norm statistics and ranges stay as they are",
+            at_least=0,
+            at_most=1,
+        ),
+    )
+
+
+@dataclass(frozen=True)
 class QuantizeSpec:
-    """How the model is compressed."""
+    """How the model is compressed. A method refuses the keys it has no use for."""
 
     method: str = field(metadata=_doc("quantization method"))
+    backend: Literal["auto", "xnnpack", "x86", "arm", "onednn", "qnnpack", "fbgemm"] = field(
+        default="auto", metadata=_doc("kernels that a PyTorch artefact is made for")
+    )
     bridge: str = field(default="auto", metadata=_doc("bridge to the method's format, or 'auto'"))
     estimator: str = field(default="minmax", metadata=_doc("activation range estimator"))
     input_dtype: Literal["int8", "uint8", "float32"] = field(
@@ -183,6 +234,15 @@ class QuantizeSpec:
     per_channel: bool = field(default=True, metadata=_doc("one weight scale per output channel"))
     allow_float_ops: tuple[str, ...] = field(
         default=(), metadata=_doc("TFLite operators that may stay float, e.g. [LEAKY_RELU]")
+    )
+    embeddings: bool = field(
+        default=True, metadata=_doc("int8 embedding tables too, where a method can")
+    )
+    modules: tuple[ModuleRule, ...] = field(
+        default=(), metadata=_doc("modules treated apart: left out, or quantized otherwise")
+    )
+    qat: QatSpec | None = field(
+        default=None, metadata=_doc("quantization-aware fine-tuning; without it there is none")
     )
     seed: int = field(
         default=0, metadata=_doc("seed of everything random in the method", at_least=0)
@@ -237,8 +297,12 @@ class GateSpec:
     speedup_min: float | None = field(
         default=None, metadata=_doc("float time / quantized time on the host, e.g. 1.0", above=0)
     )
-    full_integer: bool = field(
-        default=True, metadata=_doc("fail on any float operator not in allow_float_ops")
+    full_integer: bool | None = field(
+        default=None,
+        metadata=_doc(
+            "fail on any float operator not in allow_float_ops; by default where the method "
+            "promises a full-integer file"
+        ),
     )
 
 

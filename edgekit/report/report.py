@@ -12,7 +12,7 @@ from edgekit.bridges.verify import Hop
 from edgekit.gate.check import Check, Verdict, verdict
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
-from edgekit.measure.measurements import NotMeasured
+from edgekit.measure.measurements import Alternative, NotMeasured
 from edgekit.measure.size import Size
 from edgekit.numerics.fidelity import Fidelity
 from edgekit.runs.run import Stage
@@ -43,6 +43,8 @@ class Report:
     """The datasets: name, role, samples, fingerprint."""
     bridges: tuple[Hop, ...] = ()
     """The numeric check of each hop on the way to the method."""
+    alternatives: Mapping[str, Alternative] = dataclasses.field(default_factory=dict)
+    """The same model made otherwise, e.g. without fine-tuning: measured, not judged."""
 
     @property
     def verdict(self) -> Verdict:
@@ -63,11 +65,17 @@ class Report:
             "exit_code": self.exit_code,
             "size": dataclasses.asdict(self.size),
             "fidelity": dataclasses.asdict(self.fidelity),
-            "accuracy": {
-                name: dataclasses.asdict(metric) for name, metric in self.accuracy.items()
-            },
+            "accuracy": _metrics(self.accuracy),
             "latency": self._latency(),
             "artefact": self._artefact(),
+            "alternatives": {
+                name: {
+                    "size": dataclasses.asdict(other.size),
+                    "fidelity": dataclasses.asdict(other.fidelity),
+                    "accuracy": _metrics(other.accuracy),
+                }
+                for name, other in self.alternatives.items()
+            },
             "checks": [
                 {**dataclasses.asdict(check), "status": check.status.value} for check in self.checks
             ],
@@ -104,5 +112,14 @@ class Report:
             "transposes": facts.transposes,
             "ops": facts.ops,
             "macs": facts.macs,
+            "modules": (
+                None
+                if facts.modules is None
+                else [dataclasses.asdict(module) for module in facts.modules]
+            ),
             **self.artefact.notes,
         }
+
+
+def _metrics(accuracy: Mapping[str, MetricAccuracy]) -> dict[str, Any]:
+    return {name: dataclasses.asdict(metric) for name, metric in accuracy.items()}

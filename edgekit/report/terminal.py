@@ -87,7 +87,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
     )
     if isinstance(latency, HostLatency):
         yield (
-            f"host latency, {latency.threads} thread{'s' if latency.threads > 1 else ''}",
+            f"host latency, {latency.threads} thread{'s' if latency.threads > 1 else ''}"
+            + (" (reference only)" if latency.reference_only else ""),
             _milliseconds(latency.float_ms),
             _milliseconds(latency.quantized_ms),
             f"{latency.speedup:.2f} x [{latency.ci_low:.2f}, {latency.ci_high:.2f}]",
@@ -111,7 +112,12 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
             f"{output.sqnr_db:.1f} dB",
             f"max error {output.max_abs:.3g}",
         )
+    yield from _alternative_rows(report)
     facts = report.facts
+    if facts.modules is not None:
+        int8 = sum(module.compute != "float" for module in facts.modules)
+        left = len(facts.modules) - int8
+        yield ("modules in INT8", "", f"{int8} of {len(facts.modules)}", f"{left} float")
     if facts.int8_mac_fraction is not None and facts.float_ops is not None:
         yield (
             "MACs in INT8",
@@ -119,6 +125,24 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
             f"{facts.int8_mac_fraction:.0%}",
             f"{len(facts.float_ops)} of {facts.ops} ops float",
         )
+
+
+def _alternative_rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
+    for name, other in report.alternatives.items():
+        for metric_name, metric in other.accuracy.items():
+            yield (
+                f"{metric_name} {name}",
+                f"{metric.float:.1%}",
+                f"{metric.quantized:.1%}",
+                f"{0.0 - metric.drop * 100:+.1f} points",
+            )
+        figure = (
+            f"{other.fidelity.sqnr_db:.1f} dB"
+            if other.fidelity.agreement is None
+            else f"{other.fidelity.agreement:.2%}"
+        )
+        label = "SQNR" if other.fidelity.agreement is None else "same class"
+        yield (f"{label} {name}", "", figure, f"{other.fidelity.n} samples")
 
 
 def _checks(checks: tuple[Check, ...]) -> Table:

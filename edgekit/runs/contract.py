@@ -24,24 +24,29 @@ def contract(
     task: str,
     primary: str,
     labels: str | None,
+    channels_first: bool = False,
 ) -> dict[str, Any]:
     """The contract as JSON values. ``preprocess`` holds the steps by input name, in order.
 
     ``layout`` is the artefact's own; scale and zero point are ``null`` for float tensors.
-    ``primary`` is the output whose meaning is ``task``.
+    ``primary`` is the output whose meaning is ``task``. ``channels_first`` says that an NCHW input
+    of the source is NCHW in the artefact too; ``info`` is a session's, always channels-last.
     """
-    layouts = {spec.name: "NHWC" if spec.layout == "NCHW" else spec.layout for spec in inputs}
+    nchw = {spec.name for spec in inputs if spec.layout == "NCHW"}
+    layouts = {spec.name: "NHWC" if spec.name in nchw else spec.layout for spec in inputs}
+    if channels_first:
+        layouts |= dict.fromkeys(nchw, "NCHW")
     return {
         "schema": SCHEMA,
         "inputs": [
             {
-                **_tensor(tensor),
+                **_tensor(tensor, channels_first and tensor.name in nchw),
                 "layout": layouts.get(tensor.name, "any"),
                 "preprocess": list(preprocess.get(tensor.name, ())),
             }
             for tensor in info.inputs
         ],
-        "outputs": [_tensor(tensor) for tensor in info.outputs],
+        "outputs": [_tensor(tensor, channels_first and bool(nchw)) for tensor in info.outputs],
         "quantization": _QUANTIZATION,
         "meaning": {
             "task": task,
@@ -51,10 +56,13 @@ def contract(
     }
 
 
-def _tensor(tensor: TensorInfo) -> dict[str, Any]:
+def _tensor(tensor: TensorInfo, channels_first: bool) -> dict[str, Any]:
+    shape = list(tensor.shape)
+    if channels_first and len(shape) == 4:
+        shape = [shape[0], shape[3], shape[1], shape[2]]
     return {
         "name": tensor.name,
-        "shape": list(tensor.shape),
+        "shape": shape,
         "dtype": tensor.dtype,
         "scale": tensor.quant.scale if tensor.quant else None,
         "zero_point": tensor.quant.zero_point if tensor.quant else None,

@@ -20,7 +20,10 @@ _TOOLS = (
     "litert-torch",
     "numpy",
     "pillow",
+    "tokenizers",
     "torch",
+    "torchao",
+    "transformers",
 )
 
 

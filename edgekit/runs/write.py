@@ -18,10 +18,12 @@ from edgekit.runs.contract import contract
 from edgekit.runs.labels import Labels, check_label_count
 from edgekit.runs.manifest import manifest
 from edgekit.sources.source import SourceModel
-from edgekit.types import ModelKind
+from edgekit.types import ArtefactFormat, ModelKind
 
 FLOAT_FILE = "model.float.tflite"
 LABELS_FILE = "labels.txt"
+# Files that keep the layout of the PyTorch model they were made from.
+_CHANNELS_FIRST = (ArtefactFormat.PT2, ArtefactFormat.TORCHSCRIPT)
 
 
 def write_run(
@@ -58,6 +60,7 @@ def write_run(
             task=recipe.evaluate.task,
             primary=primary.name,
             labels=None if labels is None else LABELS_FILE,
+            channels_first=report.artefact.format in _CHANNELS_FIRST,
         ),
     )
     _write_json(folder / "report.json", report.to_dict())

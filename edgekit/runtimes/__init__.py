@@ -13,6 +13,9 @@ from edgekit.runtimes.session import Session
 
 RUNTIMES = {
     "litert": "edgekit.runtimes.litert",
+    "torchscript": "edgekit.runtimes.torchscript",
+    "torch_export": "edgekit.runtimes.torch_export",
+    "torch_inductor": "edgekit.runtimes.torch_inductor",
 }
 """Module of each runtime that opens model files, by name. Models that live as Python objects
 (``torch_module.TorchSession``) are opened by whoever has the object."""
@@ -46,3 +49,15 @@ def open_session(
         path, threads=threads, signature=signature
     )
     return session
+
+
+def open_timed(path: Path, *, threads: int = 1, runtime: str = "litert") -> Session:
+    """As ``open_session``, for timing: an ExportedProgram is compiled where this machine can.
+
+    A session that could not be compiled says so: ``info.reference_only``.
+    """
+    if runtime == "torch_export":
+        from edgekit.runtimes.torch_inductor import can_compile
+
+        runtime = "torch_inductor" if can_compile() else runtime
+    return open_session(path, threads=threads, runtime=runtime)

@@ -213,6 +213,7 @@ def _info(fields: Any) -> SessionInfo:
         inputs=tuple(_tensor_info(entry) for entry in fields["inputs"]),
         outputs=tuple(_tensor_info(entry) for entry in fields["outputs"]),
         max_batch=fields["max_batch"],
+        reference_only=fields["reference_only"],
     )
 
 

@@ -26,6 +26,8 @@ class SessionInfo:
     outputs: tuple[TensorInfo, ...]
     max_batch: int
     """Largest batch one ``run`` takes; 1 where the graph has a fixed batch of one."""
+    reference_only: bool = False
+    """Whether the runtime stands in for the one of a product: right, but not as fast."""
 
 
 class Session(Protocol):

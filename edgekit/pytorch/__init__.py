@@ -1,0 +1,1 @@
+"""What PyTorch graphs and files need, whoever uses them: methods, runtimes, inspection."""

@@ -1,0 +1,74 @@
+"""What a saved PyTorch artefact says about itself: a small JSON file inside its archive.
+
+Neither an ExportedProgram nor TorchScript records the layout of its inputs, the names of its
+outputs, or why a module stayed float. Both formats carry extra files; torch ignores this one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from edgekit.errors import SessionError
+from edgekit.recipe.schema import InputSpec
+
+FILE = "edgekit.json"
+"""Name of the extra file, the same in both formats."""
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """``inputs`` are in call order and in the artefact's own layout, ``kept_float`` gives the
+    reason by module name, ``tools`` the versions that wrote the file."""
+
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[str, ...]
+    kept_float: Mapping[str, str] = field(default_factory=dict)
+    tools: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """As ``from_json`` reads it."""
+        return json.dumps({"schema": SCHEMA, **dataclasses.asdict(self)}, sort_keys=True)
+
+
+def describe(
+    inputs: tuple[InputSpec, ...],
+    outputs: tuple[str, ...],
+    *,
+    kept_float: Mapping[str, str],
+    tools: tuple[str, ...] = ("torch",),
+) -> Description:
+    """A description by the installed ``tools``, named as their packages."""
+    return Description(inputs, outputs, dict(kept_float), {name: version(name) for name in tools})
+
+
+def from_json(text: str, file: str) -> Description:
+    """What ``Description.to_json`` wrote into ``file``.
+
+    Raises:
+        SessionError: it is empty, damaged or of another schema.
+    """
+    if not text:
+        raise SessionError(
+            f"{file} does not say what its inputs and outputs are",
+            hint="Only PyTorch artefacts that edgekit wrote can be opened by their file alone.",
+        )
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        if fields.pop("schema") != SCHEMA:
+            raise ValueError("another schema")
+        return Description(
+            inputs=tuple(
+                InputSpec(**{**entry, "shape": tuple(entry["shape"])})
+                for entry in fields.pop("inputs")
+            ),
+            outputs=tuple(fields.pop("outputs")),
+            **fields,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise SessionError(f"the description inside {file} cannot be read: {error}") from error
