@@ -92,7 +92,12 @@ def test_the_ground_stands_on_nothing_above_it(repository: Path, ground: str) ->
 
 def test_frameworks_are_imported_where_they_are_used(repository: Path) -> None:
     # A module that is itself imported only once its framework is needed may import it on top.
-    own = {"edgekit.zoo", "edgekit.sources.torch_weights", "edgekit.bridges.channels_last"}
+    own = {
+        "edgekit.zoo",
+        "edgekit.sources.torch_weights",
+        "edgekit.bridges.channels_last",
+        "edgekit.pytorch",
+    }
     early = [
         f"{name} imports {imported}"
         for _, name, tree in modules(repository)
