@@ -24,12 +24,14 @@ SCHEMA = 1
 @dataclass(frozen=True)
 class Description:
     """``inputs`` are in call order and in the artefact's own layout, ``kept_float`` gives the
-    reason by module name, ``tools`` the versions that wrote the file."""
+    reason by module name, ``tools`` the versions that wrote the file, ``engine`` torch's quantized
+    engine (``torch.backends.quantized``) that its kernels belong to, where it needs one."""
 
     inputs: tuple[InputSpec, ...]
     outputs: tuple[str, ...]
     kept_float: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
+    engine: str | None = None
 
     def to_json(self) -> str:
         """As ``from_json`` reads it."""
@@ -42,9 +44,11 @@ def describe(
     *,
     kept_float: Mapping[str, str],
     tools: tuple[str, ...] = ("torch",),
+    engine: str | None = None,
 ) -> Description:
     """A description by the installed ``tools``, named as their packages."""
-    return Description(inputs, outputs, dict(kept_float), {name: version(name) for name in tools})
+    versions = {name: version(name) for name in tools}
+    return Description(inputs, outputs, dict(kept_float), versions, engine)
 
 
 def from_json(text: str, file: str) -> Description:
