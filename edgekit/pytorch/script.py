@@ -1,0 +1,202 @@
+"""Modules to TorchScript files, and the float model as one.
+
+A file holds the traced module with its hierarchy, edgekit's description and nothing else: no
+example inputs, and none of the source paths that torch keeps for error messages.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.cache import Cache, content_key
+from edgekit.errors import ConversionError, MismatchError
+from edgekit.pytorch.description import FILE, Description, describe
+from edgekit.recipe.schema import InputSpec
+from edgekit.runtimes import open_timed
+from edgekit.runtimes.cause import condensed_cause
+from edgekit.sources.pytorch import torch_version
+from edgekit.sources.source import SourceModel
+from edgekit.types import Feeds, ModelKind
+
+if TYPE_CHECKING:
+    import torch
+
+Example = tuple[Any, ...]
+"""The tensors of one call, in the module's own layout and order."""
+
+RUNTIME = "torchscript"
+TOLERANCE = 1e-3
+"""Largest difference between traced and eager answers, relative to the largest eager value."""
+# Raise when the float files change.
+_REVISION = 1
+
+
+def example(feeds: Feeds, inputs: Sequence[InputSpec]) -> Example:
+    """The channels-last arrays of a sample as the tensors that a module takes."""
+    import torch
+
+    tensors = []
+    for spec in inputs:
+        tensor = torch.from_numpy(np.array(feeds[spec.name], order="C"))
+        tensors.append(tensor.permute(0, 3, 1, 2) if spec.layout == "NCHW" else tensor)
+    return tuple(tensors)
+
+
+def save(
+    module: torch.nn.Module, examples: Sequence[Example], description: Description, path: Path
+) -> tuple[str, ...]:
+    """Trace ``module`` on the first of ``examples``, hold the trace to its answers on all of them,
+    and write it to ``path``.
+
+    Returns what the trace keeps as it was for the first example (a branch, a size), each with its
+    source line: true of the other examples too, or this would not return.
+
+    Raises:
+        ConversionError: the module cannot be traced.
+        MismatchError: the trace answers an example otherwise than the module does.
+    """
+    traced, fixed = _traced(module, examples[0])
+    for tensors in examples:
+        _check(module, traced, tensors, fixed)
+    buffer = io.BytesIO()
+    with _silent():
+        import torch
+
+        torch.jit.save(traced, buffer, _extra_files={FILE: description.to_json()})
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(_without_sources(buffer))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return fixed
+
+
+def float_baseline(model: SourceModel, examples: Sequence[Example], *, cache: Cache) -> SourceModel:
+    """``model`` (of kind TORCH_MODULE) as a float TorchScript file in the cache, which size and
+    speed are compared with."""
+    key = content_key(
+        {
+            "model": model.fingerprint,
+            "inputs": model.inputs,
+            "outputs": model.outputs,
+            "torch": torch_version(),
+            "revision": _REVISION,
+        }
+    )
+
+    def make(folder: Path) -> None:
+        description = describe(model.inputs, model.outputs, kept_float={})
+        save(model.value, examples, description, folder / "model.ts")
+
+    file = cache.get_or_make("float_torchscript", key, make).path / "model.ts"
+    return SourceModel(
+        kind=ModelKind.TORCHSCRIPT,
+        inputs=model.inputs,
+        outputs=model.outputs,
+        fingerprint=key,
+        files={"model": file},
+        loader=lambda: file,
+        opener=lambda source, threads: open_timed(
+            source.files["model"], threads=threads, runtime=RUNTIME
+        ),
+    )
+
+
+def _traced(module: torch.nn.Module, tensors: Example) -> tuple[Any, tuple[str, ...]]:
+    import torch
+
+    jit: Any = torch.jit  # untyped
+    with torch.no_grad(), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            traced = jit.trace(
+                module, tensors, check_trace=False, strict=False, _store_inputs=False
+            )
+        except Exception as error:  # the module is the user's code: it may raise anything
+            cause = condensed_cause(f"{type(error).__name__}: {error}")
+            raise ConversionError(
+                f"{type(module).__name__} cannot be traced to TorchScript: {cause}",
+                hint="Take and return tensors only (or tuples, lists and dicts of them).",
+            ) from error
+    fixed = [
+        f"{Path(warning.filename).name}:{warning.lineno}: "
+        + str(warning.message).split(".", 1)[0].strip()
+        for warning in said
+        if issubclass(warning.category, jit.TracerWarning)
+    ]
+    return traced, tuple(dict.fromkeys(fixed))
+
+
+def _check(module: Any, traced: Any, tensors: Example, fixed: tuple[str, ...]) -> None:
+    import torch
+
+    with torch.no_grad():
+        wanted, found = _tensors(module(*tensors)), _tensors(traced(*tensors))
+    same = len(wanted) == len(found) and all(
+        left.shape == right.shape and _near(left, right)
+        for left, right in zip(wanted, found, strict=True)
+    )
+    if not same:
+        raise MismatchError(
+            f"the TorchScript trace of {type(module).__name__} answers otherwise than the module",
+            hint="What depends on values was fixed by the trace: " + "; ".join(fixed[:5])
+            if fixed
+            else "Look for randomness or state that changes between calls.",
+        )
+
+
+def _near(wanted: torch.Tensor, found: torch.Tensor) -> bool:
+    import torch
+
+    left, right = wanted.detach().to(torch.float64), found.detach().to(torch.float64)
+    if not left.numel():
+        return True
+    limit = TOLERANCE * float(left.abs().nan_to_num(0.0, 0.0, 0.0).max())
+    return bool(torch.isclose(left, right, rtol=0.0, atol=limit, equal_nan=True).all())
+
+
+def _tensors(answer: Any) -> list[Any]:
+    if isinstance(answer, Mapping):
+        answer = list(answer.values())
+    if isinstance(answer, tuple | list):
+        return [tensor for item in answer for tensor in _tensors(item)]
+    return [answer.dequantize() if answer.is_quantized else answer]
+
+
+def _without_sources(saved: io.BytesIO) -> bytes:
+    """The archive without the records that map its code to source files.
+
+    They hold paths of the machine that wrote it, and are a tenth of a small INT8 model.
+    """
+    from torch._C import PyTorchFileReader, PyTorchFileWriter
+
+    saved.seek(0)
+    reader = PyTorchFileReader(saved)
+    stripped = io.BytesIO()
+    writer = PyTorchFileWriter(stripped)
+    written_at_the_end = {"version", "byteorder", ".data/serialization_id", ".format_version"}
+    writer.set_min_version(int(reader.get_record("version")))
+    for name in reader.get_all_records():
+        if name in written_at_the_end or name.endswith(".debug_pkl"):
+            continue
+        record = reader.get_record(name)
+        writer.write_record(name, record, len(record))
+    writer.write_end_of_file()
+    return stripped.getvalue()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without torch's notice, at every call, that TorchScript is deprecated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
