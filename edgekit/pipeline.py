@@ -165,6 +165,7 @@ def _quantize(run: Run, model: SourceModel, data: RunData, folder: Path) -> Quan
         options=options,
         calibration=data.calibration,
         open_dev=data.open_dev,
+        open_training=data.open_training,
         folder=folder,
         cache=run.cache,
         progress=run.progress,

@@ -27,6 +27,8 @@ class RunData:
     labelled: Dataset | None
     open_dev: Callable[[], Dataset]
     """The dev samples: what every choice is made on. Opened only where something is chosen."""
+    open_training: Callable[[int], Dataset]
+    """At most so many samples of the calibration role: all that fine-tuning may learn from."""
     findings: tuple[Finding, ...]
     """Warnings only: errors have been raised."""
 
@@ -50,12 +52,16 @@ def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
         inputs=recipe.model.inputs,
         progress=progress,
     )
-    calibration = open_role(
-        recipe.calibration.dataset,
-        role=Role.CALIBRATION,
-        samples=recipe.calibration.samples,
-        on_broken=recipe.calibration.on_broken,
-    )
+
+    def open_training(samples: int) -> Dataset:
+        return open_role(
+            recipe.calibration.dataset,
+            role=Role.CALIBRATION,
+            samples=samples,
+            on_broken=recipe.calibration.on_broken,
+        )
+
+    calibration = open_training(recipe.calibration.samples)
     fidelity = open_role(
         evaluate.dataset,
         role=Role.EVAL,
@@ -85,7 +91,7 @@ def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
             _refuse_errors(check_representative(other, dev))
         return dev
 
-    return RunData(calibration, fidelity, labelled, open_dev, findings)
+    return RunData(calibration, fidelity, labelled, open_dev, open_training, findings)
 
 
 def _refuse_errors(findings: tuple[Finding, ...]) -> None:

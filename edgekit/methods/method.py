@@ -27,6 +27,8 @@ class QuantizeJob:
     calibration: Dataset
     open_dev: Callable[[], Dataset]
     """The dev samples, opened when first asked for: every choice is made on these."""
+    open_training: Callable[[int], Dataset]
+    """At most so many samples of the calibration role, for fine-tuning."""
     folder: Path
     cache: Cache
     progress: Progress

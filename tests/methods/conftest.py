@@ -35,6 +35,10 @@ def _no_dev() -> ArrayDataset:
     raise AssertionError("this method chooses nothing")
 
 
+def _no_training(samples: int) -> ArrayDataset:
+    raise AssertionError("this method learns nothing")
+
+
 @pytest.fixture
 def make_job(tmp_path: Path) -> MakeJob:
     """``make_job(data, input_dtype="uint8", ...)``; each job has a folder and a cache of its own,
@@ -66,6 +70,7 @@ def make_job(tmp_path: Path) -> MakeJob:
             options=QuantizeSpec(method="litert_static", **options),
             calibration=samples(folder) if calibration is None else calibration,
             open_dev=_no_dev,
+            open_training=_no_training,
             folder=folder,
             cache=cache or Cache(folder / "cache"),
             progress=progress or SilentProgress(),
