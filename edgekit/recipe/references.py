@@ -51,16 +51,13 @@ def _options_of_the_method(recipe: Recipe) -> Findings:
     honoured = {"method", "bridge", "seed", *entry.options}
     for name in vars(plain):
         if name not in honoured and getattr(quantize, name) != getattr(plain, name):
-            hint = f"remove it, or use {_methods_with(name)}"
+            others = [other for other, row in METHODS.items() if name in row.options]
+            hint = f"remove it, or use method: {' or '.join(others)}" if others else "remove it"
             yield Finding(("quantize", name), f"'{quantize.method}' has no use for it", hint)
     if entry.backends and quantize.backend not in ("auto", *entry.backends):
         message = f"'{quantize.method}' makes nothing for '{quantize.backend}'"
         hint = f"it makes artefacts for {', '.join(entry.backends)}"
         yield Finding(("quantize", "backend"), message, hint)
-
-
-def _methods_with(option: str) -> str:
-    return "method: " + " or ".join(name for name, row in METHODS.items() if option in row.options)
 
 
 def _a_way_to_the_method(recipe: Recipe) -> Findings:
