@@ -16,6 +16,7 @@ from edgekit.recipe.nearest import did_you_mean, nearest
 from edgekit.recipe.references import REFERENCES
 from edgekit.recipe.rules import RULES, check
 from edgekit.recipe.schema import SCHEMA_VERSION, Recipe
+from edgekit.recipe.text_rules import TEXT_RULES
 from edgekit.recipe.yaml_source import Document, Place, read_yaml
 
 MAX_EXTENDS = 8
@@ -53,7 +54,7 @@ def validated(document: Document) -> Recipe:
     """
     problems = Problems(document)
     draft = bind(Recipe, document, problems, also=("extends",))
-    check(RULES + REFERENCES, draft, problems)
+    check(RULES + TEXT_RULES + REFERENCES, draft, problems)
     problems.raise_any()
     return cast(Recipe, draft.finish())
 

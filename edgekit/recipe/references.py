@@ -138,6 +138,16 @@ def _labels(recipe: Recipe) -> Findings:
         yield _unpinned((*path, "sha256"), "the labels come")
 
 
+def _tokenizer(recipe: Recipe) -> Findings:
+    tokenizer = recipe.preprocess.tokenizer
+    if tokenizer is None:
+        return
+    path = ("preprocess", "tokenizer")
+    yield from _file_source((*path, "source"), tokenizer.source)
+    if tokenizer.sha256 is None and _is_registry(tokenizer.source):
+        yield _unpinned((*path, "sha256"), "the tokenizer comes")
+
+
 def _code(recipe: Recipe) -> Findings:
     for index, code in enumerate(recipe.model.code):
         path: KeyPath = ("model", "code", index)
@@ -210,6 +220,7 @@ REFERENCES: tuple[Rule, ...] = (
     _file,
     _model_is_pinned,
     _labels,
+    _tokenizer,
     _code,
     _factory_file,
 )

@@ -114,6 +114,8 @@ def _hashes(recipe: Recipe) -> Iterator[tuple[KeyPath, str | None]]:
         yield ("model", "code", index, "sha256"), code.sha256
     if recipe.model.labels is not None:
         yield ("model", "labels", "sha256"), recipe.model.labels.sha256
+    if recipe.preprocess.tokenizer is not None:
+        yield ("preprocess", "tokenizer", "sha256"), recipe.preprocess.tokenizer.sha256
 
 
 def _resize(recipe: Recipe) -> Findings:

@@ -132,11 +132,31 @@ class CropSpec:
 
 
 @dataclass(frozen=True)
-class PreprocessSpec:
-    """From decoded RGB8 pixels to the model's input: ``(pixel / divisor - mean) / std``."""
+class TokenizerSpec:
+    """From a text to token ids, by a Hugging Face ``tokenizer.json``; padding is the file's own."""
 
-    kind: Literal["image", "arrays"] = field(
-        default="image", metadata=_doc("'arrays' passes .npy/.npz data through untouched")
+    source: str = field(metadata=_doc("the tokenizer.json", refers="source"))
+    sha256: str | None = field(
+        default=None, metadata=_doc("sha256 of that file; required for registry sources")
+    )
+    max_length: int | None = field(
+        default=None,
+        metadata=_doc(
+            "tokens kept of a text, special ones included",
+            at_least=1,
+            default="the length of the model's input",
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class PreprocessSpec:
+    """From decoded RGB8 pixels to the model's input: ``(pixel / divisor - mean) / std``; from a
+    text to the inputs ``input_ids``, ``attention_mask`` and ``token_type_ids``."""
+
+    kind: Literal["image", "arrays", "text"] = field(
+        default="image",
+        metadata=_doc("'arrays' passes .npy/.npz data through untouched, 'text' tokenizes"),
     )
     resize: ResizeSpec | None = field(default=None, metadata=_doc("resize before the crop"))
     crop: CropSpec | None = field(default=None, metadata=_doc("centre crop after the resize"))
@@ -147,6 +167,9 @@ class PreprocessSpec:
     )
     std: tuple[float, ...] = field(
         default=(1.0,), metadata=_doc("divided by, one value or one a channel", above=0)
+    )
+    tokenizer: TokenizerSpec | None = field(
+        default=None, metadata=_doc("what makes token ids of a text; for kind: text")
     )
 
 
