@@ -17,7 +17,7 @@ _STAGES = (
 )
 
 
-def _conv_bn_relu6(
+def conv_bn_relu6(
     inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
     return nn.Sequential(
@@ -36,9 +36,9 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and inputs == outputs
         layers: list[nn.Module] = []
         if expansion != 1:
-            layers.append(_conv_bn_relu6(inputs, hidden, kernel=1))
+            layers.append(conv_bn_relu6(inputs, hidden, kernel=1))
         layers += [
-            _conv_bn_relu6(hidden, hidden, stride=stride, groups=hidden),
+            conv_bn_relu6(hidden, hidden, stride=stride, groups=hidden),
             nn.Conv2d(hidden, outputs, 1, bias=False),
             nn.BatchNorm2d(outputs),
         ]
@@ -55,13 +55,13 @@ class MobileNetV2(nn.Module):
     def __init__(self, num_classes: int = 1000) -> None:
         super().__init__()
         channels = 32
-        features: list[nn.Module] = [_conv_bn_relu6(3, channels, stride=2)]
+        features: list[nn.Module] = [conv_bn_relu6(3, channels, stride=2)]
         for expansion, outputs, blocks, first_stride in _STAGES:
             for block in range(blocks):
                 stride = first_stride if block == 0 else 1
                 features.append(InvertedResidual(channels, outputs, stride, expansion))
                 channels = outputs
-        features.append(_conv_bn_relu6(channels, 1280, kernel=1))
+        features.append(conv_bn_relu6(channels, 1280, kernel=1))
         self.features = nn.Sequential(*features)
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, num_classes))
 
