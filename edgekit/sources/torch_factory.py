@@ -1,6 +1,6 @@
-"""Find and call the function that builds a PyTorch model.
+"""Find and call the function that builds a PyTorch model, and other functions a recipe names.
 
-``package.module:callable`` (dotted attributes allowed), ``file.py:callable``,
+``package.module:callable`` (dotted attributes allowed), ``file.py:callable``; of model.factory also
 ``torchvision:name`` and ``timm:name``.
 """
 
@@ -11,7 +11,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -29,7 +29,8 @@ from edgekit.recipe.schema import ModelSpec
 
 @dataclass(frozen=True)
 class Factory:
-    """A located factory. ``paths`` go in front of ``sys.path`` while it is imported and called."""
+    """A located function. ``paths`` go in front of ``sys.path`` while it is imported and called;
+    ``key`` is where the recipe names it."""
 
     text: str
     module: str
@@ -37,6 +38,7 @@ class Factory:
     file: Path | None
     paths: tuple[Path, ...]
     fingerprint: str
+    key: str = "model.factory"
 
     def call(self, arguments: Mapping[str, Any]) -> Any:
         """Build the model.
@@ -48,13 +50,27 @@ class Factory:
         import torch
 
         # The code may import more of itself when it is called.
-        with _importable(self.paths):
+        with importable(self.paths):
             module = self._invoke(*self._callable(arguments))
         if not isinstance(module, torch.nn.Module):
             raise SourceError(
-                f"model.factory {self.text} made a {type(module).__name__}, not a torch.nn.Module"
+                f"{self.key} {self.text} made a {type(module).__name__}, not a torch.nn.Module"
             )
         return module
+
+    def function(self) -> Callable[..., Any]:
+        """The function itself; call it while ``importable(paths)``: it may import more.
+
+        Raises:
+            MissingError: a module is not installed.
+            SourceError: no such callable, or importing it raised.
+        """
+        with importable(self.paths):
+            found = self._resolve(self._import(self.module))
+        if not callable(found):
+            raise SourceError(f"{self.key} {self.text} is a {type(found).__name__}, no function")
+        function: Callable[..., Any] = found
+        return function
 
     def _callable(self, arguments: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
         """The function to call, and its keyword arguments."""
@@ -72,14 +88,14 @@ class Factory:
         except ModuleNotFoundError as error:
             missing = error.name or name
             raise MissingError(
-                f"model.factory {self.text}: there is no module {missing}",
+                f"{self.key} {self.text}: there is no module {missing}",
                 hint=f"Install the package that holds it, e.g. pip install {missing.split('.')[0]}",
             ) from error
         except SyntaxError as error:
             raise SourceError(f"{error.filename}:{error.lineno}: {error.msg}") from error
         except Exception as error:  # the user's own code
             raise SourceError(
-                f"model.factory {self.text}: importing {self.file or name} raised "
+                f"{self.key} {self.text}: importing {self.file or name} raised "
                 f"{type(error).__name__}: {error}",
                 hint="Import it in Python to see the whole traceback.",
             ) from error
@@ -91,7 +107,7 @@ class Factory:
                 near = get_close_matches(name, dir(found), n=1)
                 owner = getattr(found, "__name__", found)
                 raise SourceError(
-                    f"model.factory {self.text}: {owner} has no {name!r}",
+                    f"{self.key} {self.text}: {owner} has no {name!r}",
                     hint=f"Did you mean {near[0]!r}?" if near else None,
                 )
             found = getattr(found, name)
@@ -104,7 +120,7 @@ class Factory:
             raise
         except Exception as error:  # the user's own code
             raise SourceError(
-                f"model.factory {self.text} raised {type(error).__name__}: {error}",
+                f"{self.key} {self.text} raised {type(error).__name__}: {error}",
                 hint="Call it in Python with model.factory_args to see the whole traceback.",
             ) from error
 
@@ -117,12 +133,7 @@ def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> Factory:
         FetchError: a package of ``model.code`` could not be fetched.
     """
     text = spec.factory or ""
-    left, colon, attribute = text.rpartition(":")
-    if not colon or not left or not attribute:
-        raise SourceError(
-            f"model.factory {text!r} does not name a callable",
-            hint="Write package.module:function, file.py:function or torchvision:mobilenet_v2.",
-        )
+    module, attribute = _parts(text, "model.factory")
     paths = tuple(
         fetch_package(code.source, sha256=code.sha256, base=base, progress=progress)
         for code in spec.code
@@ -132,15 +143,12 @@ def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> Factory:
         for code, path in zip(spec.code, paths, strict=True)
         if parse_source(code.source).scheme == "file"
     ]
-    file: Path | None = None
-    if left.endswith(".py"):
-        file = ((base or Path.cwd()) / left).resolve()
-        if not file.is_file():
-            raise SourceError(f"model.factory {text}: there is no file {file}")
+    file = _own_file(text, module, base, "model.factory")
+    if file is not None:
         paths = (*paths, file.parent)
     return Factory(
         text=text,
-        module=left,
+        module=module,
         attribute=attribute,
         file=file,
         paths=paths,
@@ -148,10 +156,56 @@ def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> Factory:
             {
                 "packages": [[code.source, code.sha256] for code in spec.code],
                 "folders": [_hashes(folder.rglob("*.py")) for folder in local],
-                "factory": _hashes(_factory_files(left, file, paths)),
+                "factory": _hashes(_factory_files(module, file, paths)),
             }
         ),
     )
+
+
+def locate_function(text: str, base: Path | None, *, key: str) -> Factory:
+    """Find the function that a recipe names under ``key``, importing nothing.
+
+    Raises:
+        SourceError: not of the form above, or a file that is not there.
+    """
+    module, attribute = _parts(text, key)
+    file = _own_file(text, module, base, key)
+    paths = () if file is None else (file.parent,)
+    code = _hashes(_factory_files(module, file, paths))
+    return Factory(text, module, attribute, file, paths, content_key(code), key)
+
+
+@contextmanager
+def importable(paths: tuple[Path, ...]) -> Iterator[None]:
+    """``paths`` in front of ``sys.path`` while the block runs."""
+    added = [str(path) for path in paths]
+    sys.path[:0] = added
+    try:
+        yield
+    finally:
+        for path in added:
+            sys.path.remove(path)
+
+
+def _parts(text: str, key: str) -> tuple[str, str]:
+    module, _, attribute = text.rpartition(":")
+    if not module or not attribute:
+        raise SourceError(
+            f"{key} {text!r} does not name a callable",
+            hint="Write package.module:function, file.py:function"
+            + (" or torchvision:mobilenet_v2." if key == "model.factory" else "."),
+        )
+    return module, attribute
+
+
+def _own_file(text: str, module: str, base: Path | None, key: str) -> Path | None:
+    """The file of ``file.py:callable``; ``None`` for a module."""
+    if not module.endswith(".py"):
+        return None
+    file = ((base or Path.cwd()) / module).resolve()
+    if not file.is_file():
+        raise SourceError(f"{key} {text}: there is no file {file}")
+    return file
 
 
 def _factory_files(module: str, file: Path | None, paths: tuple[Path, ...]) -> Iterable[Path]:
@@ -190,15 +244,3 @@ def _import_file(file: Path) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
-
-
-@contextmanager
-def _importable(paths: tuple[Path, ...]) -> Iterator[None]:
-    """``paths`` in front of ``sys.path`` while the block runs."""
-    added = [str(path) for path in paths]
-    sys.path[:0] = added
-    try:
-        yield
-    finally:
-        for path in added:
-            sys.path.remove(path)
