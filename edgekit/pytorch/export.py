@@ -82,7 +82,7 @@ def _check_shapes(
             module(*examples)
         except Exception as error:  # the user's code may raise anything
             shown = ", ".join(f"{spec.name} {list(spec.shape)} {spec.dtype}" for spec in inputs)
-            place = _users_line(error)
+            place = users_line(error)
             raise SourceError(
                 f"the model fails on zeros of the recipe's inputs ({shown}): "
                 f"{condensed_cause(f'{type(error).__name__}: {error}')}"
@@ -92,7 +92,7 @@ def _check_shapes(
 
 
 def _condensed(error: Exception) -> ConversionError:
-    place = _users_line(error)
+    place = users_line(error)
     where = f" at {place}" if place else ""
     kind, text = type(error).__name__, str(error)
     if kind == _DATA_DEPENDENT or "data-dependent" in text or "Data dependent" in text:
@@ -112,7 +112,7 @@ def _condensed(error: Exception) -> ConversionError:
     )
 
 
-def _users_line(error: Exception) -> str | None:
+def users_line(error: Exception) -> str | None:
     """``file.py:12 (source line)`` of the innermost frame that is the user's own code."""
     chain: list[BaseException] = []
     current: BaseException | None = error
