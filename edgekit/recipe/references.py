@@ -114,6 +114,11 @@ def _weights(recipe: Recipe) -> Findings:
     usable = any(source.scheme != "file" or exists(source.path or "") for source in others)
     for index, text in enumerate(sources):
         yield from _file_source(("model", "weights", index), text, must_exist=not usable)
+    for index, more in enumerate(recipe.model.more_weights):
+        path: KeyPath = ("model", "more_weights", index)
+        yield from _file_source((*path, "source"), more.source)
+        if more.sha256 is None and _is_registry(more.source):
+            yield _unpinned((*path, "sha256"), "these weights come")
 
 
 def _file(recipe: Recipe) -> Findings:

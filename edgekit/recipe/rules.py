@@ -55,6 +55,13 @@ def _factory_or_file(recipe: Recipe) -> Findings:
         yield Finding(("model",), "a model needs a 'factory' or a 'file'")
 
 
+def _more_than_the_weights(recipe: Recipe) -> Findings:
+    model = recipe.model
+    for name in ("more_weights", "unused_weights"):
+        if getattr(model, name) and not model.weights:
+            yield Finding(("model", name), "goes with 'weights', which are not given")
+
+
 def _factory_needs(recipe: Recipe) -> Findings:
     model = recipe.model
     if model.factory is not None:
@@ -112,6 +119,8 @@ def _hashes(recipe: Recipe) -> Iterator[tuple[KeyPath, str | None]]:
     yield ("model", "sha256"), recipe.model.sha256
     for index, code in enumerate(recipe.model.code):
         yield ("model", "code", index, "sha256"), code.sha256
+    for index, more in enumerate(recipe.model.more_weights):
+        yield ("model", "more_weights", index, "sha256"), more.sha256
     if recipe.model.labels is not None:
         yield ("model", "labels", "sha256"), recipe.model.labels.sha256
     if recipe.preprocess.tokenizer is not None:
@@ -272,6 +281,7 @@ RULES: tuple[Rule, ...] = (
     _name_is_a_folder_name,
     _factory_or_file,
     _factory_needs,
+    _more_than_the_weights,
     _inputs_and_outputs,
     _layouts,
     _sha256_form,

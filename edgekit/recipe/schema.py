@@ -68,6 +68,16 @@ class CodeSpec:
 
 
 @dataclass(frozen=True)
+class MoreWeightsSpec:
+    """A further state dict: with the first one it makes the whole, e.g. a head of your own."""
+
+    source: str = field(metadata=_doc("the state dict", refers="source"))
+    sha256: str | None = field(
+        default=None, metadata=_doc("sha256 of that file; required for registry sources")
+    )
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """The trained model."""
 
@@ -101,6 +111,13 @@ class ModelSpec:
     sha256: str | None = field(
         default=None,
         metadata=_doc("sha256 of the weights, or of 'file'; required for registry sources"),
+    )
+    more_weights: tuple[MoreWeightsSpec, ...] = field(
+        default=(), metadata=_doc("state dicts that hold what the first one lacks")
+    )
+    unused_weights: tuple[str, ...] = field(
+        default=(),
+        metadata=_doc("globs of keys that the model has no place for, e.g. 'pooler.*'"),
     )
     trust_pickle: bool = field(
         default=False,

@@ -50,12 +50,18 @@ def _from_factory(spec: ModelSpec, base: Path | None, progress: Progress) -> Sou
         files["weights"] = fetch_first(
             spec.weights, sha256=spec.sha256, base=base, progress=progress
         )
+    for number, more in enumerate(spec.more_weights, start=2):
+        files[f"weights {number}"] = fetch(
+            more.source, sha256=more.sha256, base=base, progress=progress
+        )
+    weights = tuple(files.values())
     fingerprint = content_key(
         {
             "factory": spec.factory,
             "arguments": dict(spec.factory_args),
             "code": factory.fingerprint,
-            "weights": file_sha256(files["weights"]) if files else None,
+            "weights": [file_sha256(file) for file in weights],
+            "unused": spec.unused_weights,
             "torch": torch_version(),
         }
     )
@@ -65,18 +71,20 @@ def _from_factory(spec: ModelSpec, base: Path | None, progress: Progress) -> Sou
         outputs=spec.outputs,
         fingerprint=fingerprint,
         files=files,
-        loader=lambda: _build(spec, factory, files.get("weights")),
+        loader=lambda: _build(spec, factory, weights),
         opener=_open,
     )
 
 
-def _build(spec: ModelSpec, factory: torch_factory.Factory, weights: Path | None) -> Any:
+def _build(spec: ModelSpec, factory: torch_factory.Factory, weights: tuple[Path, ...]) -> Any:
     torch = require_torch()
     from edgekit.sources import torch_weights
 
     module = factory.call(dict(spec.factory_args))
-    if weights is not None:
-        torch_weights.load_into(module, weights, trust_pickle=spec.trust_pickle)
+    if weights:
+        torch_weights.load_into(
+            module, *weights, trust_pickle=spec.trust_pickle, unused=spec.unused_weights
+        )
     torch_weights.check_finite(module.state_dict())
     if any(entry.layout == "NCHW" for entry in spec.inputs):
         # Only strides change. Feeds come channels-last, and convolutions run twice as fast so.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from edgekit.errors import SourceError
+from edgekit.errors import MissingError, SourceError
 from edgekit.sources.torch_weights import check_finite, load_into
 from tests.sources.conftest import Net, seeded
 
@@ -71,6 +73,69 @@ def test_batch_norm_counters_may_be_missing_as_in_files_older_than_torch_0_4_1(f
     del state["body.1.num_batches_tracked"]
     torch.save(dict(state), file)
     assert _same(_load(file), seeded())
+
+
+def _half(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in state.items() if key.startswith(prefix)}
+
+
+def test_two_files_together_are_one_state(file: Path, tmp_path: Path) -> None:
+    state, head = seeded(0).state_dict(), tmp_path / "head.pth"
+    torch.save(_half(state, "body."), file)
+    torch.save(_half(state, "head."), head)
+    module = seeded(1)
+    load_into(module, file, head, trust_pickle=False)
+    assert _same(module, seeded(0))
+    with pytest.raises(SourceError, match=r"weights\.pth does not fit Net:\n  2 missing"):
+        load_into(module, file, trust_pickle=False)
+
+
+def test_a_key_is_in_one_of_the_files_only(file: Path, tmp_path: Path) -> None:
+    state, head = seeded(0).state_dict(), tmp_path / "head.pth"
+    torch.save(state, file)
+    torch.save(_half(state, "head."), head)
+    with pytest.raises(SourceError, match=r"head\.pth holds .*: head\.bias, head\.weight"):
+        load_into(seeded(1), file, head, trust_pickle=False)
+
+
+def test_keys_that_a_glob_calls_unused_are_left_out(file: Path) -> None:
+    state = seeded(0).state_dict()
+    state["pooler.weight"] = state["pooler.bias"] = torch.zeros(1)
+    torch.save(state, file)
+    module = seeded(1)
+    with pytest.raises(SourceError, match="2 unknown to the model: pooler.bias") as caught:
+        load_into(module, file, trust_pickle=False)
+    assert "model.unused_weights" in str(caught.value.hint)
+    load_into(module, file, trust_pickle=False, unused=("pooler.*",))
+    assert _same(module, seeded(0))
+
+
+def test_a_glob_that_matches_nothing_is_said(file: Path) -> None:
+    torch.save(seeded(0).state_dict(), file)
+    with pytest.raises(SourceError, match=r"'heed\.bias' matches no key of weights\.pth") as caught:
+        load_into(seeded(1), file, trust_pickle=False, unused=("heed.bias",))
+    assert caught.value.hint == "Did you mean 'head.bias'?"
+
+
+def test_safetensors_are_known_by_their_content(file: Path) -> None:
+    save_file(seeded(0).state_dict(), file)
+    assert _same(_load(file), seeded(0))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.999])
+def test_safetensors_cut_short_are_damaged(file: Path, share: float) -> None:
+    save_file(seeded(0).state_dict(), file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(SourceError, match=r"weights\.pth is (a )?damaged"):
+        _load(file)
+
+
+def test_safetensors_without_their_package(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_file(seeded(0).state_dict(), file)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(MissingError, match="the package safetensors is not installed"):
+        _load(file)
 
 
 class _Versioned(torch.nn.Module):
