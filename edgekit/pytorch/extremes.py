@@ -66,6 +66,11 @@ class SampleExtremes:
         low, high = np.array(self._seen, dtype=np.float32).T
         return TensorStatistics(min=low, max=high)
 
+    @property
+    def range(self) -> Range | None:
+        """What ``set_range`` gave it."""
+        return self._range
+
     def set_range(self, limits: Range) -> None:
         """From now on scale and zero point are those of ``limits``."""
         self._range = limits
