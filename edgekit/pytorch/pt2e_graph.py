@@ -1,0 +1,122 @@
+"""What PT2E needs to know of an exported graph: whose nodes are whose, and shared weights."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.pytorch.modules import ModuleName, Treatment
+
+# "conv@1": the second call of the module conv.
+_CALL = re.compile(r"@\d+")
+# Names that a wrapper of ours put before the user's.
+_NORM = (
+    torch.ops.aten.batch_norm.default,
+    torch.ops.aten._native_batch_norm_legit_no_training.default,
+)
+
+
+def module_path(node: Node, prefix: str = "") -> str:
+    """Dotted name of the innermost module ``node`` came from, without ``prefix``; "" at the top."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    if not stack:
+        return ""
+    name = _CALL.sub("", stack[-1][0])
+    return name[len(prefix) :] if name.startswith(prefix) else name
+
+
+def module_type(node: Node) -> str:
+    """Class name of that module."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    if not stack:
+        return ""
+    kind = stack[-1][1]
+    return kind.__name__ if isinstance(kind, type) else str(kind).rsplit(".", 1)[-1]
+
+
+def graph_modules(graph: torch.fx.Graph) -> tuple[ModuleName, ...]:
+    """The modules that operators come from, for a program whose modules are gone."""
+    types: dict[str, str] = {}
+    weighted: set[str] = set()
+    for node in graph.nodes:
+        path = module_path(node)
+        if node.op == "call_function" and path:
+            types.setdefault(path, module_type(node))
+            if any(_is_weight(arg) for arg in node.all_input_nodes):
+                weighted.add(path)
+    return tuple(ModuleName(name, kind, name in weighted) for name, kind in types.items())
+
+
+class Treated:
+    """The treatment of an operator by the rules on modules."""
+
+    def __init__(
+        self, found: Mapping[str, Treatment], leaves: Iterable[str], prefix: str = ""
+    ) -> None:
+        self._found = found
+        self._prefix = prefix
+        # An operator between the modules of a container is float where all of these are.
+        held, floats = Counter[str](), Counter[str]()
+        for leaf in leaves:
+            parts = leaf.split(".")
+            for count in range(1, len(parts)):
+                container = ".".join(parts[:count])
+                held[container] += 1
+                floats[container] += leaf in found and found[leaf].method == "float"
+        self._floats = {name for name, count in held.items() if count == floats[name]}
+
+    def of(self, node: Node) -> Treatment:
+        path = module_path(node, self._prefix)
+        if path in self._floats:
+            return Treatment(method="float")
+        return self._found.get(path, Treatment())
+
+
+def unshare_weights(module: GraphModule) -> None:
+    """Give operators that share a weight one each, in place, where their norms differ.
+
+    torchao folds the first norm into the shared weight and drops the others unseen.
+    """
+    for node in list(module.graph.nodes):
+        if node.op != "get_attr" or len(node.users) < 2:
+            continue
+        users = [user for user in node.users if user.args[1:2] == (node,)]
+        norms = {_norm_of(user) for user in users}
+        if len(norms) < 2:
+            continue
+        for number, user in enumerate(users[1:], start=2):
+            _give_own(module, user, number)
+    module.recompile()
+
+
+def _give_own(module: GraphModule, user: Node, number: int) -> None:
+    for position in (1, 2):
+        shared = user.args[position] if len(user.args) > position else None
+        if not isinstance(shared, Node) or shared.op != "get_attr":
+            continue
+        owner, _, name = str(shared.target).rpartition(".")
+        own = f"{name}_{number}"
+        holder = module.get_submodule(owner)
+        tensor = getattr(holder, name).detach().clone()
+        holder.register_parameter(own, torch.nn.Parameter(tensor, requires_grad=False))
+        with module.graph.inserting_before(user):
+            copy = module.graph.get_attr(f"{owner}.{own}" if owner else own)
+        copy.meta = dict(shared.meta)
+        user.update_arg(position, copy)
+
+
+def _norm_of(node: Node) -> tuple[str, ...]:
+    """The tensors of the batch norm that alone reads ``node``; none if another reads it."""
+    users = list(node.users)
+    if len(users) != 1 or users[0].target not in _NORM:
+        return ()
+    return tuple(str(arg.target) for arg in users[0].args[1:5] if isinstance(arg, Node))
+
+
+def _is_weight(node: Node) -> bool:
+    value = node.meta.get("val")
+    return node.op in ("get_attr", "placeholder") and getattr(value, "ndim", 0) > 1
