@@ -1,0 +1,175 @@
+"""Dynamic INT8 TorchScript by the eager modules of ``torch.ao``.
+
+Weights are int8 in the file; activations are quantized at run time, with a range for each tensor of
+each call, so nothing is calibrated. A few calibration samples are run all the same: the trace and
+the quantized engine are held to what they should answer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.cache import content_key
+from edgekit.errors import ConversionError
+from edgekit.methods.method import Method, Quantized, QuantizeJob
+from edgekit.pytorch.description import describe
+from edgekit.pytorch.script import RUNTIME, Example, example, float_baseline, save
+from edgekit.runtimes.cause import condensed_cause
+from edgekit.runtimes.torchscript import on_engine
+from edgekit.sources.pytorch import require_torch
+from edgekit.types import Artefact, ArtefactFormat
+
+if TYPE_CHECKING:
+    import torch
+
+    from edgekit.pytorch.dynamic_plan import DynamicPlan
+
+EXAMPLES = 4
+"""Calibration samples that the trace and the engine are checked on."""
+FLOAT_TABLES = "float embeddings"
+"""The alternative of a model whose tables are int8."""
+# Raise when the files of the same model and options change.
+_REVISION = 1
+
+
+class Dynamic:
+    """Plan, choose an engine, replace modules, trace, save."""
+
+    def quantize(self, job: QuantizeJob) -> Quantized:
+        require_torch()
+        from edgekit.pytorch.dynamic_plan import shared_weights
+        from edgekit.pytorch.export import quiet_warnings, torch_threads
+
+        model = job.model.value
+        with torch_threads(job.threads), quiet_warnings():
+            samples = islice(job.calibration, EXAMPLES)
+            examples = [example(sample.feeds, job.model.inputs) for sample in samples]
+            engine, plan = _engine_and_plan(job, examples)
+            for names in shared_weights(model, plan):
+                job.progress.note(f"{names} share weights; each has an INT8 copy of its own")
+            with job.progress.task("Quantizing"):
+                file = job.folder / "model.ts"
+                _write(job, plan, engine, examples, file)
+                alternatives = _alternatives(job, plan, engine, examples)
+            baseline = float_baseline(job.model, examples, cache=job.cache)
+        return Quantized(
+            artefact=_artefact(file, plan, engine),
+            baseline=baseline,
+            calibration_cached=False,
+            alternatives=alternatives,
+        )
+
+
+def make() -> Method:
+    return Dynamic()
+
+
+def _engine_and_plan(job: QuantizeJob, examples: Sequence[Example]) -> tuple[str, DynamicPlan]:
+    """The engine to use, and what becomes of each module on it."""
+    from edgekit.pytorch.dynamic_engine import candidates, observed_products, trusted_engine
+    from edgekit.pytorch.dynamic_modules import library
+    from edgekit.pytorch.dynamic_plan import plan_modules
+
+    model = job.model.value
+    plans = {
+        engine: plan_modules(model, job.options, library(engine))
+        for engine in candidates(job.options.backend)
+    }
+    names = tuple(next(iter(plans.values())).matmuls)
+    with job.progress.task("Checking the engine"):
+        products = observed_products(model, names, examples)
+        engine = trusted_engine(
+            tuple(plans), products, {engine: plan.matmuls for engine, plan in plans.items()}
+        )
+    return engine, plans[engine]
+
+
+def _write(
+    job: QuantizeJob, plan: DynamicPlan, engine: str, examples: Sequence[Example], file: Path
+) -> None:
+    from edgekit.pytorch.dynamic_modules import quantize_modules
+
+    description = describe(
+        job.model.inputs, job.model.outputs, kept_float=plan.kept_float, engine=engine
+    )
+    with on_engine(engine, file.name), _slow_path():
+        module = quantize_modules(
+            job.model.value, plan, per_channel=job.options.per_channel, engine=engine
+        )
+        _check_runs(module, examples)
+        save(module, examples, description, file)
+
+
+def _check_runs(module: torch.nn.Module, examples: Sequence[Example]) -> None:
+    """Before the trace, whose own complaints would hide the cause."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            module(*examples[0])
+    except Exception as error:  # the model is the user's code: it may raise anything
+        cause = condensed_cause(f"{type(error).__name__}: {error}")
+        raise ConversionError(
+            f"with INT8 modules in it {type(module).__name__} no longer runs: {cause}",
+            hint="Code that reads the weights of another module cannot use INT8 ones. Leave that "
+            "module float: quantize.modules, e.g. - {name: NAME, method: float}.",
+        ) from error
+
+
+def _alternatives(
+    job: QuantizeJob, plan: DynamicPlan, engine: str, examples: Sequence[Example]
+) -> Mapping[str, Artefact]:
+    """The same with float tables, where both kinds are: what the tables alone are worth."""
+    if not plan.tables or not plan.matmuls:
+        return {}
+    why = dict.fromkeys(plan.tables, "float here, to compare with")
+    other = dataclasses.replace(plan, tables={}, kept_float={**plan.kept_float, **why})
+    key = content_key(
+        {
+            "model": job.model.fingerprint,
+            "inputs": job.model.inputs,
+            "outputs": job.model.outputs,
+            "plan": dataclasses.asdict(other),
+            "engine": engine,
+            "per_channel": job.options.per_channel,
+            "revision": _REVISION,
+        }
+    )
+
+    def write(folder: Path) -> None:
+        _write(job, other, engine, examples, folder / "model.ts")
+
+    file = job.cache.get_or_make("dynamic", key, write).path / "model.ts"
+    return {FLOAT_TABLES: _artefact(file, other, engine)}
+
+
+def _artefact(file: Path, plan: DynamicPlan, engine: str) -> Artefact:
+    bits = " or ".join(str(bits) for bits in sorted(set(plan.matmuls.values())))
+    notes: dict[str, Any] = {
+        "engine": f"torch {version('torch')}",
+        "backend": engine,
+        "observer": "none: ranges are taken at run time",
+    }
+    if bits:
+        notes["weight_bits"] = bits
+    return Artefact(file, ArtefactFormat.TORCHSCRIPT, "dynamic", RUNTIME, notes)
+
+
+@contextmanager
+def _slow_path() -> Iterator[None]:
+    """Without the fused ``nn.TransformerEncoderLayer``, which reads its modules' weights itself."""
+    import torch
+
+    mha = torch.backends.mha
+    before = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        mha.set_fastpath_enabled(before)

@@ -1,0 +1,162 @@
+"""Which quantized engine of torch to use, and whether its answers can be trusted.
+
+An engine is held to its own reference: the same codes of weights and activations, multiplied in
+float. An integer kernel that is right differs from that by float rounding; one that overflows, or
+that this build or machine has broken, differs by far more.
+
+Imports torch; the method imports it when it quantizes.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgekit.errors import ConversionError, MissingError
+from edgekit.pytorch.dynamic_modules import halves_activations, weight_observer
+from edgekit.pytorch.script import Example
+from edgekit.runtimes.torchscript import on_engine
+
+TRUSTED_DB = 40.0
+"""An engine's product must be this close to its reference, as signal to noise."""
+ROWS_MAX = 256
+"""Activation vectors that a weight matrix is tried on."""
+_PREFERENCE = {
+    "x86": ("x86", "fbgemm", "onednn", "qnnpack"),
+    "arm": ("qnnpack", "onednn"),
+}
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix of weights ``[rows, columns]`` and activations ``[vectors, columns]`` it met."""
+
+    module: str
+    weight: torch.Tensor
+    activations: torch.Tensor
+
+
+def candidates(backend: str) -> tuple[str, ...]:
+    """The engines that ``quantize.backend`` allows here, the preferred first.
+
+    Raises:
+        MissingError: this build of torch does not have the one that was asked for.
+    """
+    supported = tuple(name for name in torch.backends.quantized.supported_engines if name != "none")
+    if backend == "auto":
+        arm = platform.machine().lower() in ("arm64", "aarch64")
+        return tuple(name for name in _PREFERENCE["arm" if arm else "x86"] if name in supported)
+    if backend not in supported:
+        raise MissingError(
+            f"torch {torch.__version__} on this machine has no quantized engine {backend}; "
+            f"it has {', '.join(supported)}",
+            hint="Set quantize.backend to one of these, or to auto.",
+        )
+    return (backend,)
+
+
+def observed_products(
+    model: nn.Module, names: Sequence[str], examples: Sequence[Example]
+) -> tuple[Product, ...]:
+    """Run ``examples`` through the float model and keep what the modules ``names`` multiply.
+
+    A module that no example reaches gives none.
+    """
+    seen: dict[str, list[tuple[Any, Any]]] = {name: [] for name in names}
+    with ExitStack() as hooks, torch.inference_mode():
+        for name in names:
+            handle = model.get_submodule(name).register_forward_hook(partial(_note, seen[name]))
+            hooks.callback(handle.remove)
+        for tensors in examples:
+            model(*tensors)
+    return tuple(
+        product
+        for name in names
+        for product in _products(name, model.get_submodule(name), seen[name])
+    )
+
+
+def trusted_engine(
+    engines: Sequence[str], products: Sequence[Product], bits: Mapping[str, Mapping[str, int]]
+) -> str:
+    """The first of ``engines`` that agrees with its reference on every one of ``products``;
+    ``bits`` are those of the weights, by engine and module.
+
+    Raises:
+        ConversionError: none does; each is named with the module it fails on.
+    """
+    refused = []
+    for engine in engines:
+        worst = min(
+            ((agreement_db(p, bits[engine][p.module], engine), p.module) for p in products),
+            default=(float("inf"), ""),
+        )
+        if worst[0] >= TRUSTED_DB:
+            return engine
+        refused.append(f"{engine} ({worst[0]:.0f} dB at {worst[1]})")
+    raise ConversionError(
+        f"no quantized engine of torch {torch.__version__} agrees with its own reference on this "
+        f"machine: {', '.join(refused)}; at least {TRUSTED_DB:.0f} dB is asked for",
+        hint="Quantize on another machine, or with quantize.method: dynamic_torchao.",
+    )
+
+
+def agreement_db(product: Product, weight_bits: int, engine: str) -> float:
+    """How close ``engine`` comes to the same codes multiplied in float, as SQNR in dB."""
+    observer = weight_observer(weight_bits, per_channel=True)()
+    observer(product.weight)
+    scales, zero_points = observer.calculate_qparams()
+    weight = torch.quantize_per_channel(
+        product.weight, scales, zero_points.to(torch.int64), 0, torch.qint8
+    )
+    halved = halves_activations(weight_bits, engine)
+    with on_engine(engine, "the model"):
+        prepacked = torch.ops.quantized.linear_prepack(weight, None)
+        found = torch.ops.quantized.linear_dynamic(product.activations, prepacked, halved)
+    wanted = _fake_quantized(product.activations, 127 if halved else 255) @ weight.dequantize().T
+    noise = (wanted - found).double().square().sum()
+    return (
+        float(10 * torch.log10(wanted.double().square().sum() / noise)) if noise else float("inf")
+    )
+
+
+def _fake_quantized(x: torch.Tensor, levels: int) -> torch.Tensor:
+    """Rounded to ``levels`` steps between its extremes, as the engines do it at run time."""
+    low, high = min(float(x.min()), 0.0), max(float(x.max()), 0.0)
+    scale = (high - low) / levels or 1.0
+    zero_point = min(max(round(-low / scale), 0), levels)
+    return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, 0, levels)
+
+
+def _note(seen: list[tuple[Any, Any]], module: nn.Module, inputs: Any, output: Any) -> None:
+    seen.append((inputs[0] if inputs else None, output))
+
+
+def _products(name: str, module: Any, seen: Sequence[tuple[Any, Any]]) -> Iterator[Product]:
+    """A layer's first matrix meets its input; a recurrent one's second its own output."""
+    given = _rows([before for before, _ in seen])
+    states = _rows([after[0] if isinstance(after, tuple) else after for _, after in seen])
+    for weight, met in (
+        (getattr(module, "weight", None), given),
+        (getattr(module, "weight_ih_l0", getattr(module, "weight_ih", None)), given),
+        (getattr(module, "weight_hh_l0", getattr(module, "weight_hh", None)), states),
+    ):
+        if weight is not None and met is not None and met.shape[1] >= weight.shape[1]:
+            # The states of a bidirectional layer stand side by side.
+            yield Product(name, weight.detach().float(), met[:, : weight.shape[1]].contiguous())
+
+
+def _rows(values: Sequence[Any]) -> torch.Tensor | None:
+    tensors = [
+        value.detach().reshape(-1, value.shape[-1]).float()
+        for value in values
+        if isinstance(value, torch.Tensor) and value.ndim and value.numel()
+    ]
+    return torch.cat(tensors)[:ROWS_MAX].clone() if tensors else None
