@@ -96,7 +96,11 @@ def _write(
     from edgekit.pytorch.dynamic_modules import quantize_modules
 
     description = describe(
-        job.model.inputs, job.model.outputs, kept_float=plan.kept_float, engine=engine
+        job.model.inputs,
+        job.model.outputs,
+        kept_float=plan.kept_float,
+        engine=engine,
+        one_by_one=True,
     )
     with on_engine(engine, file.name), _slow_path():
         module = quantize_modules(

@@ -25,13 +25,16 @@ SCHEMA = 1
 class Description:
     """``inputs`` are in call order and in the artefact's own layout, ``kept_float`` gives the
     reason by module name, ``tools`` the versions that wrote the file, ``engine`` torch's quantized
-    engine (``torch.backends.quantized``) that its kernels belong to, where it needs one."""
+    engine (``torch.backends.quantized``) that its kernels belong to, where it needs one;
+    ``one_by_one`` says that a sample's answer depends on what else is in its batch, as where ranges
+    are taken from all of a call."""
 
     inputs: tuple[InputSpec, ...]
     outputs: tuple[str, ...]
     kept_float: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
     engine: str | None = None
+    one_by_one: bool = False
 
     def to_json(self) -> str:
         """As ``from_json`` reads it."""
@@ -45,10 +48,11 @@ def describe(
     kept_float: Mapping[str, str],
     tools: tuple[str, ...] = ("torch",),
     engine: str | None = None,
+    one_by_one: bool = False,
 ) -> Description:
     """A description by the installed ``tools``, named as their packages."""
     versions = {name: version(name) for name in tools}
-    return Description(inputs, outputs, dict(kept_float), versions, engine)
+    return Description(inputs, outputs, dict(kept_float), versions, engine, one_by_one)
 
 
 def from_json(text: str, file: str) -> Description:

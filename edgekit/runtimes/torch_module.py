@@ -36,11 +36,13 @@ class TorchSession(ClosingSession):
         outputs: tuple[str, ...],
         threads: int,
         runtime_name: str = "torch",
+        one_by_one: bool = False,
     ) -> None:
         """Run ``module`` on zeros to learn its outputs and whether it takes a larger batch.
 
         ``inputs`` are in call order, ``outputs`` name what the model returns (a tensor, a tuple or
         list of tensors, or a dict: by key where the keys are these names, else in its order).
+        ``one_by_one`` keeps the stated batch, though the module would take a larger one.
 
         Raises:
             UsageError: the outputs are not as many as their names, or no tensors; an NCHW input
@@ -67,7 +69,7 @@ class TorchSession(ClosingSession):
             outputs=tuple(
                 TensorInfo(name, array.shape, array.dtype.name) for name, array in answers.items()
             ),
-            max_batch=self._max_batch(answers),
+            max_batch=self._batch() if one_by_one else self._max_batch(answers),
         )
 
     @property

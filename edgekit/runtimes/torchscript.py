@@ -39,7 +39,12 @@ def open_file(path: Path, *, threads: int, signature: str | None) -> TorchSessio
     description = read_description(path)
     module = _OnEngine(load_script(path, description, frozen=True), description.engine)
     return TorchSession(
-        module, description.inputs, description.outputs, threads, runtime_name="torchscript"
+        module,
+        description.inputs,
+        description.outputs,
+        threads,
+        runtime_name="torchscript",
+        one_by_one=description.one_by_one,
     )
 
 
