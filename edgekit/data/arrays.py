@@ -46,6 +46,7 @@ class ArrayDataset:
         self.name = name
         self.role = role
         self.skipped: tuple[str, ...] = ()
+        self.repeated = 0
         self.labelled = labels is not None
         self.value_range = stated_range(preprocess)
         self._arrays = arrays
@@ -98,7 +99,7 @@ def open_arrays(
     arrays, labels = _load(path, [spec.name for spec in inputs])
     for spec in inputs:
         _check_input(path, arrays[spec.name], spec)
-    hashes = _row_hashes([arrays[spec.name] for spec in inputs])
+    hashes = row_hashes([arrays[spec.name] for spec in inputs])
     rows = split(range(len(hashes)), hashes, role)[:samples]
     if not rows:
         raise _too_few(path, role, len(hashes))
@@ -126,13 +127,13 @@ def list_array_images(path: Path, role: Role) -> ImageList:
             f"{path} holds {images.dtype} {list(images.shape)}; images are uint8 [N, H, W, C]",
             hint="For arrays that already are model inputs: preprocess.kind: arrays",
         )
-    hashes = _row_hashes([images])
+    hashes = row_hashes([images])
     refs = [
         ImageRef(
             id=f"{path.name}[{row}]",
             sha256=hashes[row],
             label=None if labels is None else int(labels[row]),
-            load=partial(_row_image, images, row),
+            load=partial(row_image, images, row),
         )
         for row in range(len(images))
     ]
@@ -142,7 +143,8 @@ def list_array_images(path: Path, role: Role) -> ImageList:
     return ImageList(path.name, mine)
 
 
-def _row_image(images: Array, row: int) -> Image:
+def row_image(images: Array, row: int) -> Image:
+    """Row ``row`` of uint8 ``[N, H, W]`` or ``[N, H, W, C]`` as an image of mode RGB."""
     from PIL import Image
 
     pixels = np.asarray(images[row])
@@ -198,16 +200,15 @@ def _check_input(path: Path, array: Array, spec: InputSpec) -> None:
         )
 
 
-def _row_hashes(arrays: Sequence[Array]) -> list[str]:
+def row_hashes(arrays: Sequence[Array]) -> list[str]:
     """sha256 of each row's type, shape and bytes, over all inputs."""
-    hashes = []
-    for row in range(len(arrays[0])):
-        digest = hashlib.sha256()
-        for array in arrays:
-            digest.update(f"{array.dtype.str}{array.shape[1:]}".encode())
-            digest.update(np.ascontiguousarray(array[row]).tobytes())
-        hashes.append(digest.hexdigest())
-    return hashes
+    forms = [f"{array.dtype.str}{array.shape[1:]}".encode() for array in arrays]
+    return [
+        hashlib.sha256(
+            b"".join(form + array[row].tobytes() for form, array in zip(forms, arrays, strict=True))
+        ).hexdigest()
+        for row in range(len(arrays[0]))
+    ]
 
 
 def _too_few(path: Path, role: Role, rows: int) -> DataError:

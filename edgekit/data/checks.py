@@ -32,11 +32,13 @@ def check_representative(
     """Look through the calibration samples once, and at its overlap with ``evaluation``.
 
     Names: ``count.empty``, ``data.nan``, ``data.overlap`` (errors); ``count.few``,
-    ``data.few_images``, ``data.duplicate``, ``data.range``, ``data.constant`` (warnings).
+    ``data.few_images``, ``data.duplicate``, ``data.repeated``, ``data.range``, ``data.constant``
+    (warnings).
     """
     return (
         *_check_count(calibration),
         *_check_duplicates(calibration),
+        *_check_repeated(calibration),
         *_check_values(calibration),
         *_check_overlap(calibration, evaluation),
     )
@@ -75,8 +77,18 @@ def _check_duplicates(dataset: Dataset) -> Iterable[Finding]:
         yield Finding(
             "data.duplicate",
             "warning",
-            f"{len(twice)} images of {dataset.name} are there more than once: {_few(twice)}; "
+            f"{len(twice)} samples of {dataset.name} are there more than once: {_few(twice)}; "
             "remove the copies, they add nothing to the ranges.",
+        )
+
+
+def _check_repeated(dataset: Dataset) -> Iterable[Finding]:
+    if dataset.repeated:
+        yield Finding(
+            "data.repeated",
+            "warning",
+            f"{dataset.repeated} samples of {dataset.name} were left out of {dataset.role.value}: "
+            "data that is judged on has the same content.",
         )
 
 
@@ -95,7 +107,7 @@ def _check_values(dataset: Dataset) -> Iterable[Finding]:
                 continue
             if smallest < low - slack or largest > high + slack:
                 beyond.append(f"{label}: {smallest:g} to {largest:g}")
-            if values.size > 1 and _is_constant(values):
+            if _may_not_be_constant(values) and _is_constant(values):
                 constant.append(label)
     if broken:
         yield Finding(
@@ -121,6 +133,11 @@ def _check_values(dataset: Dataset) -> Iterable[Finding]:
         )
 
 
+def _may_not_be_constant(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> bool:
+    """Token ids, masks and the like are integers; only of pixels is it odd if they are alike."""
+    return values.size > 1 and (values.dtype.kind == "f" or values.ndim == 4)
+
+
 def _is_constant(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> bool:
     """Whether every channel (the last axis of an image) is constant: one flat colour."""
     channels = values.reshape(-1, values.shape[-1]) if values.ndim == 4 else values.reshape(-1, 1)
@@ -140,8 +157,8 @@ def _check_overlap(calibration: Dataset, evaluation: Dataset | None) -> Iterable
         yield Finding(
             "data.overlap",
             "error",
-            f"{len(shared)} images of {calibration.name} are also evaluated on: {_few(shared)}; "
-            "remove them from one of the two, or the verdict is about images the ranges have seen.",
+            f"{len(shared)} samples of {calibration.name} are also evaluated on: {_few(shared)}; "
+            "remove them from one of the two, or the verdict is about data the ranges have seen.",
         )
 
 

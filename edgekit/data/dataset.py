@@ -37,8 +37,13 @@ class Dataset(Protocol):
         """Images left out because they could not be read, each with the reason."""
 
     @property
+    def repeated(self) -> int:
+        """Samples left out because their content also is in a role closer to the verdict."""
+
+    @property
     def images(self) -> Mapping[str, str]:
-        """``image_id`` to the sha256 of the image's content, in order of first use."""
+        """``image_id`` to the sha256 of the content (of an image, a text, a row of arrays), in
+        order of first use."""
 
     @property
     def value_range(self) -> tuple[float, float] | None:
@@ -52,7 +57,7 @@ class Dataset(Protocol):
         """uint8 ``[H, W, C]`` of sample ``index`` before scaling: where golden vectors start.
 
         Raises:
-            UsageError: the dataset holds arrays, which have no pixels.
+            UsageError: the dataset holds arrays or texts, which have no pixels.
         """
 
 

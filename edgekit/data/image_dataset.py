@@ -51,6 +51,7 @@ class ImageDataset:
         self.name = name
         self.role = role
         self.skipped = skipped
+        self.repeated = 0
         self.images = {slot.image.id: slot.image.sha256 for slot in slots}
         self.labelled = all(slot.image.label is not None for slot in slots)
         self.value_range = preprocessor.value_range()

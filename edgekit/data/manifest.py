@@ -14,14 +14,14 @@
         label: 243               # optional class index
         licence: not stated
         credit: who made it      # optional
+
+Instead of ``images`` it may list array files (``idx``) or tables of texts (``texts``), whose rows
+are the samples; ``manifest_files`` has their keys.
 """
 
 from __future__ import annotations
 
-import difflib
-import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,14 +31,17 @@ from edgekit.cache import file_sha256
 from edgekit.data.crops import CropRule
 from edgekit.data.dataset import ImageList, ImageRef
 from edgekit.data.images import load_image
-from edgekit.errors import DataError, UsageError
-from edgekit.fetch import Source, fetch, parse_source
+from edgekit.data.manifest_check import Checker
+from edgekit.data.manifest_files import IdxFiles, PinnedFile, TextFile, idx_files, text_file
+from edgekit.errors import DataError
+from edgekit.fetch import Source, fetch
 from edgekit.progress import Progress, track
-from edgekit.recipe.yaml_source import Document, KeyPath, read_yaml
+from edgekit.recipe.yaml_source import KeyPath, dotted, read_yaml
 from edgekit.resources import shipped
 from edgekit.types import Role
 
 SCHEMA_VERSION = 1
+SECTIONS = ("images", "idx", "texts")
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,14 @@ class ManifestImage:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A validated manifest. Local sources are relative to ``base``."""
+    """A validated manifest; one of ``images``, ``idx`` and ``texts`` is not empty. Local sources
+    are relative to ``base``."""
 
     name: str
     summary: str
     images: tuple[ManifestImage, ...]
+    idx: tuple[IdxFiles, ...]
+    texts: tuple[TextFile, ...]
     crops: Mapping[Role, CropRule]
     base: Path
 
@@ -75,7 +81,7 @@ def shipped_manifests() -> dict[str, Path]:
     return {path.stem: path for path in sorted(shipped("calibration").glob("*.yaml"))}
 
 
-def list_manifest(manifest: Manifest, role: Role, progress: Progress) -> ImageList:
+def list_images(manifest: Manifest, role: Role, progress: Progress) -> ImageList:
     """Fetch the images of ``role``, each held to its sha256.
 
     Raises:
@@ -97,59 +103,61 @@ def load_manifest(path: Path) -> Manifest:
     Raises:
         DataError: with file, line and key.
     """
-    document = read_yaml(path, error=DataError)
-    check = _Checker(document)
-    root = check.mapping((), {"schema", "name", "images"}, {"summary", "crops"})
+    check = Checker(read_yaml(path, error=DataError))
+    root = check.mapping((), {"schema", "name"}, {"summary", "crops", *SECTIONS})
     if root["schema"] != SCHEMA_VERSION or isinstance(root["schema"], bool):
         raise check.wrong(("schema",), f"expected {SCHEMA_VERSION}, the only version there is")
+    section = _section(check, root)
+    rows = [(section, index) for index in range(len(root[section]))]
     roles = {role.value for role in Role}
     crops = check.mapping(("crops",), set(), roles) if "crops" in root else {}
-    rows = root["images"]
-    if not isinstance(rows, list) or not rows:
-        raise check.wrong(("images",), "expected a list with at least one image")
-    images = tuple(_image(check, ("images", index)) for index in range(len(rows)))
+    images = tuple(_image(check, at) for at in rows) if section == "images" else ()
+    idx = tuple(idx_files(check, at) for at in rows) if section == "idx" else ()
+    texts = tuple(text_file(check, at) for at in rows) if section == "texts" else ()
     _check_roles(check, images)
+    _check_files(check, rows, [*(item.images for item in idx), *(item.file for item in texts)])
     return Manifest(
         name=check.text(("name",), root["name"]),
         summary=check.text(("summary",), root.get("summary", "")),
         images=images,
+        idx=idx,
+        texts=texts,
         crops={Role(role): _crop_rule(check, ("crops", role)) for role in crops},
         base=path.parent,
     )
 
 
-def _image(check: _Checker, at: KeyPath) -> ManifestImage:
+def _section(check: Checker, root: dict[str, Any]) -> str:
+    """The one section that lists the data."""
+    found = [name for name in SECTIONS if name in root]
+    if not found:
+        raise check.wrong((), f"lists no data: expected one of {', '.join(SECTIONS)}")
+    if len(found) > 1:
+        raise check.wrong((found[1],), f"a manifest with '{found[0]}' has no '{found[1]}'")
+    if not isinstance(root[found[0]], list) or not root[found[0]]:
+        raise check.wrong((found[0],), "expected a list with at least one item")
+    if found[0] != "images" and "crops" in root:
+        raise check.wrong(("crops",), f"only 'images' are cropped, '{found[0]}' are taken whole")
+    return found[0]
+
+
+def _image(check: Checker, at: KeyPath) -> ManifestImage:
     row = check.mapping(at, {"source", "role", "licence"}, {"sha256", "label", "credit"})
-    try:
-        source = parse_source(check.text((*at, "source"), row["source"]))
-    except UsageError as cause:
-        raise check.wrong((*at, "source"), cause.message, cause.hint) from cause
-    if source.path is None:
-        raise check.wrong((*at, "source"), "names a package but no file in it")
-    sha256 = row.get("sha256")
-    if sha256 is None and source.scheme != "file":
-        raise check.wrong(at, "an image from a registry needs its sha256")
-    if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", str(sha256)):
-        raise check.wrong((*at, "sha256"), "expected 64 lower-case hexadecimal digits")
-    role = row["role"]
-    if role not in {known.value for known in Role}:
-        known = ", ".join(known.value for known in Role)
-        raise check.wrong((*at, "role"), f"'{role}' is not a role; expected one of {known}")
-    label = row.get("label")
+    source, sha256 = check.source(at, row)
+    label, credit = row.get("label"), row.get("credit")
     if label is not None and (not isinstance(label, int) or isinstance(label, bool) or label < 0):
         raise check.wrong((*at, "label"), "expected a class index, 0 or more")
-    credit = row.get("credit")
     return ManifestImage(
         source=source,
         sha256=sha256,
-        role=Role(role),
+        role=check.role((*at, "role"), row["role"]),
         label=label,
         licence=check.text((*at, "licence"), row["licence"]),
         credit=None if credit is None else check.text((*at, "credit"), credit),
     )
 
 
-def _check_roles(check: _Checker, images: tuple[ManifestImage, ...]) -> None:
+def _check_roles(check: Checker, images: tuple[ManifestImage, ...]) -> None:
     """One name is one image, and one content has one role."""
     seen: dict[str, int] = {}
     roles: dict[str, tuple[Role, int]] = {}
@@ -168,53 +176,23 @@ def _check_roles(check: _Checker, images: tuple[ManifestImage, ...]) -> None:
             )
 
 
-def _crop_rule(check: _Checker, at: KeyPath) -> CropRule:
+def _check_files(check: Checker, rows: Sequence[KeyPath], files: Sequence[PinnedFile]) -> None:
+    """One file is listed once."""
+    seen: dict[Source, KeyPath] = {}
+    for at, file in zip(rows, files, strict=False):
+        if file.source in seen:
+            raise check.wrong(at, f"the same file as {dotted(seen[file.source])}")
+        seen[file.source] = at
+
+
+def _crop_rule(check: Checker, at: KeyPath) -> CropRule:
     row = check.mapping(at, {"seed", "scale", "ratio"}, {"count"})
+    seed = check.whole((*at, "seed"), row["seed"])
     count = row.get("count")
-    for key, value in (("seed", row["seed"]), ("count", 1 if count is None else count)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < (key == "count"):
-            raise check.wrong((*at, key), "expected a whole number")
+    if count is not None:
+        count = check.whole((*at, "count"), count, at_least=1)
     scale = check.interval((*at, "scale"), row["scale"])
     ratio = check.interval((*at, "ratio"), row["ratio"])
     if scale[1] > 1:
         raise check.wrong((*at, "scale"), "a crop cannot be larger than its image (1.0)")
-    return CropRule(row["seed"], scale, ratio, count)
-
-
-class _Checker:
-    """Errors with the place in the file."""
-
-    def __init__(self, document: Document):
-        self._document = document
-
-    def wrong(self, at: KeyPath, message: str, hint: str | None = None) -> DataError:
-        return DataError(message, hint=hint, where=self._document.where(at))
-
-    def mapping(self, at: KeyPath, needed: set[str], optional: set[str]) -> dict[str, Any]:
-        value = self._document.value
-        for part in at:
-            value = value[part]
-        if not isinstance(value, dict):
-            raise self.wrong(at, "expected keys and values")
-        for key in value:
-            if key not in needed | optional:
-                near = difflib.get_close_matches(key, needed | optional, n=1)
-                meant = f"did you mean '{near[0]}'?" if near else None
-                known = ", ".join(sorted(needed | optional))
-                raise self.wrong((*at, key), "unknown key", meant or f"Known keys: {known}")
-        if missing := sorted(needed - set(value)):
-            raise self.wrong(at, f"'{missing[0]}' is missing")
-        return value
-
-    def text(self, at: KeyPath, value: Any) -> str:
-        if not isinstance(value, str):
-            raise self.wrong(at, "expected text")
-        return value
-
-    def interval(self, at: KeyPath, value: Any) -> tuple[float, float]:
-        numbers = isinstance(value, list) and all(
-            isinstance(end, int | float) and not isinstance(end, bool) for end in value
-        )
-        if not numbers or len(value) != 2 or not 0 < value[0] <= value[1] < math.inf:
-            raise self.wrong(at, "expected [low, high] with 0 < low <= high")
-        return float(value[0]), float(value[1])
+    return CropRule(seed, scale, ratio, count)

@@ -9,9 +9,12 @@ from typing import Literal
 from edgekit.data.arrays import list_array_images, open_arrays
 from edgekit.data.dataset import Dataset, ImageList
 from edgekit.data.folder import list_folder
+from edgekit.data.idx_dataset import open_idx
 from edgekit.data.image_dataset import open_images
-from edgekit.data.manifest import list_manifest, load_manifest, shipped_manifests
+from edgekit.data.manifest import Manifest, list_images, load_manifest, shipped_manifests
 from edgekit.data.preprocess import Preprocessor
+from edgekit.data.text_dataset import open_texts
+from edgekit.data.tokens import open_tokenizer
 from edgekit.errors import DataError, UsageError
 from edgekit.progress import Progress, SilentProgress
 from edgekit.recipe.schema import InputSpec, PreprocessSpec
@@ -35,14 +38,16 @@ def open_dataset(
 ) -> Dataset:
     """Open what ``dataset`` names: a shipped manifest, a manifest's path, a folder, .npy or .npz.
 
-    ``samples`` is the most there will be; ``None`` takes every image once (or the manifest's own
-    count of crops). More samples than images gives crops where the manifest has them for the
-    role; ``crops=False`` never does. Paths are relative to ``base`` (default: the working folder).
+    ``samples`` is the most there will be; ``None`` takes everything once (or the manifest's own
+    count of crops). Fewer than there are is a fair part, the same one every time. More samples than
+    images gives crops where the manifest has them for the role; ``crops=False`` never does. Paths
+    are relative to ``base`` (default: the working folder).
 
     Raises:
         DataError: unknown, empty or broken.
         UsageError: it does not fit the model's inputs or the preprocessing.
-        FetchError, IntegrityError: an image of a manifest could not be had.
+        FetchError, IntegrityError: a file of a manifest, or the tokenizer, could not be had.
+        MissingError: texts need the ``tokenizers`` package.
     """
     path = find_dataset(dataset, base)
     if preprocess.kind == "arrays":
@@ -51,6 +56,16 @@ def open_dataset(
                 f"preprocess.kind is 'arrays' but {dataset} is not an .npy or .npz file"
             )
         return open_arrays(path, role, inputs, preprocess, samples)
+    manifest = load_manifest(path) if path.suffix in _MANIFESTS and path.is_file() else None
+    if preprocess.kind == "text":
+        return open_texts(
+            _with_texts(dataset, manifest),
+            role,
+            open_tokenizer(preprocess, inputs, progress),
+            samples=samples,
+            on_broken=on_broken,
+            progress=progress,
+        )
     if len(inputs) != 1:
         names = ", ".join(spec.name for spec in inputs)
         raise UsageError(
@@ -58,8 +73,10 @@ def open_dataset(
             hint="Give an .npz with one array an input, and preprocess.kind: arrays",
         )
     preprocessor = Preprocessor(preprocess, inputs[0])
+    if manifest is not None and manifest.idx:
+        return open_idx(manifest, role, preprocessor, samples=samples, progress=progress)
     return open_images(
-        _list_images(path, role, on_broken, progress),
+        _list_images(path, manifest, role, on_broken, progress),
         role,
         preprocessor,
         samples=samples,
@@ -67,6 +84,18 @@ def open_dataset(
         on_broken=on_broken,
         progress=progress,
     )
+
+
+def _with_texts(dataset: str, manifest: Manifest | None) -> Manifest:
+    if manifest is None:
+        raise UsageError(
+            f"preprocess.kind is 'text' but {dataset} is not a dataset manifest",
+            hint="Name your .csv or .tsv file under 'texts:' in a manifest (.yaml) that says "
+            "which of its columns is the text.",
+        )
+    if not manifest.texts:
+        raise UsageError(f"preprocess.kind is 'text' but {dataset} lists images")
+    return manifest
 
 
 def find_dataset(dataset: str, base: Path | None = None) -> Path:
@@ -96,15 +125,25 @@ def find_dataset(dataset: str, base: Path | None = None) -> Path:
 
 
 def _list_images(
-    path: Path, role: Role, on_broken: Literal["error", "skip"], progress: Progress
+    path: Path,
+    manifest: Manifest | None,
+    role: Role,
+    on_broken: Literal["error", "skip"],
+    progress: Progress,
 ) -> ImageList:
     if path.is_dir():
         return list_folder(path, role, on_broken)
     if path.suffix in _ARRAYS:
         return list_array_images(path, role)
-    if path.suffix in _MANIFESTS:
-        return list_manifest(load_manifest(path), role, progress)
+    if manifest is not None and manifest.texts:
+        raise UsageError(
+            f"{path} lists texts, but preprocess.kind is 'image'",
+            hint="Write preprocess.kind: text, and a tokenizer beside it.",
+        )
+    if manifest is not None:
+        return list_images(manifest, role, progress)
     raise DataError(
         f"{path} is not a dataset",
-        hint="Give an image folder, a manifest (.yaml), or an .npy or .npz file.",
+        hint="Give an image folder, a manifest (.yaml), or an .npy or .npz file. A manifest names "
+        "IDX files and tables of texts.",
     )
