@@ -85,8 +85,13 @@ def prepare(
     return Prepared(graph, observers, outputs, reasons)
 
 
-def convert(prepared: Prepared, examples: tuple[torch.Tensor, ...]) -> GraphModule:
-    """The INT8 graph, its weights stored as int8. Ranges are set; ``prepared`` is used up.
+def convert(
+    prepared: Prepared, examples: tuple[torch.Tensor, ...], *, fold_weights: bool = True
+) -> GraphModule:
+    """The INT8 graph. Ranges are set; ``prepared`` is used up.
+
+    Weights are stored as int8, or, without ``fold_weights``, float with the operator behind them
+    that quantizes them.
 
     Raises:
         ConversionError: torchao refused the graph.
@@ -94,7 +99,7 @@ def convert(prepared: Prepared, examples: tuple[torch.Tensor, ...]) -> GraphModu
     with captured_output(), quiet_warnings(), torch.no_grad():
         prepared.graph(*examples)  # lets the observers of weights look, if nothing ran yet
         try:
-            converted: GraphModule = convert_pt2e(prepared.graph)
+            converted: GraphModule = convert_pt2e(prepared.graph, fold_quantize=fold_weights)
         except Exception as error:  # as in prepare
             raise _refused("convert", error) from error
     return converted

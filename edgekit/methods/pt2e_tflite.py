@@ -1,0 +1,131 @@
+"""Full-integer ``.tflite`` by PT2E: the INT8 program of torchao, converted by litert-torch."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.bridges.cross import cross
+from edgekit.bridges.litert_torch import channels_last
+from edgekit.capture import captured_output
+from edgekit.errors import ConversionError
+from edgekit.methods.method import Method, Quantized, QuantizeJob
+from edgekit.runtimes.cause import condensed_cause
+from edgekit.sources.pytorch import require_torch
+from edgekit.sources.source import SourceModel
+from edgekit.tflite.ends import with_end_types
+from edgekit.tflite.names import readable_names
+from edgekit.types import Artefact, ArtefactFormat, ModelKind
+
+if TYPE_CHECKING:
+    import torch
+
+# Of the wrapper's attribute that holds the model: what module names in its graph begin with.
+_PREFIX = "model."
+
+
+class PT2ETFLite:
+    """As ``pt2e``, on the model as the ``.tflite`` will have it: channels-last."""
+
+    def quantize(self, job: QuantizeJob) -> Quantized:
+        require_torch()
+        from edgekit.bridges.channels_last import ChannelsLast
+        from edgekit.pytorch.export import example_inputs, export, export_source, torch_threads
+        from edgekit.pytorch.pt2e_calibrate import calibrate
+        from edgekit.pytorch.pt2e_prepare import convert, prepare
+        from edgekit.pytorch.pt2e_rules import model_modules, static_treatments
+
+        crossing = cross(
+            "litert_torch",
+            job.model,
+            job.calibration,
+            threads=job.threads,
+            cache=job.cache,
+            progress=job.progress,
+        )
+        inputs = tuple(map(channels_last, job.model.inputs))
+        with torch_threads(job.threads):
+            with job.progress.task("Exporting"):
+                own = export_source(job.model)
+                wrapped = ChannelsLast(_module(job.model), job.model.inputs, job.model.outputs)
+                program = export(wrapped, inputs)
+            modules = model_modules(job.model, own)
+            with job.progress.task("Preparing"):
+                prepared = prepare(
+                    program,
+                    "xnnpack",
+                    modules,
+                    static_treatments(modules, job.options.modules, dynamic=False),
+                    per_channel=job.options.per_channel,
+                    prefix=_PREFIX,
+                )
+            cached = calibrate(job, prepared, inputs)
+            with job.progress.task("Quantizing"):
+                examples = example_inputs(inputs)
+                # litert-torch folds the quantization of weights itself, and takes no other form.
+                graph = convert(prepared, examples, fold_weights=False)
+                data = _to_tflite(graph, examples)
+        root = f"{ChannelsLast.__module__}.{ChannelsLast.__qualname__}"
+        names = tuple(spec.name for spec in inputs)
+        file = job.folder / "model.tflite"
+        file.write_bytes(
+            with_end_types(
+                readable_names(data, names, job.model.outputs, root),
+                input_dtype=job.options.input_dtype,
+                output_dtype=job.options.output_dtype,
+            )
+        )
+        artefact = Artefact(
+            path=file,
+            format=ArtefactFormat.TFLITE,
+            method="pt2e_tflite",
+            runtime="litert",
+            notes={
+                "engine": f"torchao {version('torchao')}, litert-torch {version('litert-torch')}",
+                "backend": "xnnpack",
+                "observer": f"per-sample extremes, {job.options.estimator}",
+            },
+        )
+        return Quantized(artefact=artefact, baseline=crossing.model, calibration_cached=cached)
+
+
+def make() -> Method:
+    return PT2ETFLite()
+
+
+def _module(source: SourceModel) -> Any:
+    if source.kind is ModelKind.EXPORTED_PROGRAM:
+        return source.value.module(check_guards=False)
+    return source.value
+
+
+def _to_tflite(graph: torch.fx.GraphModule, examples: tuple[torch.Tensor, ...]) -> bytes:
+    """The bytes that litert-torch makes of a graph with quantize and dequantize operators."""
+    import tempfile
+
+    from edgekit.pytorch.export import quiet_warnings
+
+    with captured_output() as log, quiet_warnings():
+        try:
+            import litert_torch
+            from litert_torch.quantize import pt2e_quantizer
+            from litert_torch.quantize.quant_config import QuantConfig
+
+            # The program is quantized already: this only sets the converter to static INT8.
+            static = pt2e_quantizer.PT2EQuantizer().set_global(
+                pt2e_quantizer.get_symmetric_quantization_config()
+            )
+            converted = litert_torch.convert(
+                graph, examples, quant_config=QuantConfig(pt2e_quantizer=static)
+            )
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "model.tflite"
+                converted.export(str(file))
+                return file.read_bytes()
+        except Exception as error:  # many types, from torch.export down to MLIR
+            raise ConversionError(
+                f"litert-torch could not convert the quantized program: "
+                f"{condensed_cause(f'{type(error).__name__}: {error}')}",
+                hint=log.tail() or "Take quantize.method litert_static, and report the model.",
+            ) from error
