@@ -43,13 +43,18 @@ class Product:
     activations: torch.Tensor
 
 
+def supported_engines() -> tuple[str, ...]:
+    """What this build of torch has on this machine."""
+    return tuple(name for name in torch.backends.quantized.supported_engines if name != "none")
+
+
 def candidates(backend: str) -> tuple[str, ...]:
     """The engines that ``quantize.backend`` allows here, the preferred first.
 
     Raises:
         MissingError: this build of torch does not have the one that was asked for.
     """
-    supported = tuple(name for name in torch.backends.quantized.supported_engines if name != "none")
+    supported = supported_engines()
     if backend == "auto":
         arm = platform.machine().lower() in ("arm64", "aarch64")
         return tuple(name for name in _PREFERENCE["arm" if arm else "x86"] if name in supported)
