@@ -36,6 +36,7 @@ FEATURES = {
     "torch": "PyTorch models, .tflite artefacts",
     "tensorflow": "Keras and SavedModel models",
     "onnx": "ONNX models",
+    "text": "models that read text",
     "dev": "edgekit's own tests",
 }
 """Extra -> what a user can do with it. Extras made only of other extras are not listed."""
@@ -49,6 +50,7 @@ DEEP_PROGRAMS = {
     "tensorflow": "import tensorflow as tf; assert float(tf.reduce_sum(tf.ones(3))) == 3",
     "onnx": "import onnx",
     "onnxruntime": "import onnxruntime; assert onnxruntime.get_available_providers()",
+    "tokenizers": "import tokenizers",
 }
 """Package -> a program that exits 0 when the package works."""
 DEEP_TIMEOUT_S = 180
