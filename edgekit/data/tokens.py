@@ -45,7 +45,7 @@ class TextTokenizer:
                 f"max_length is {self.max_length}, but the model's inputs are {self.length} long"
             )
         self._tokenizer = _load(file)
-        self._special = self._tokenizer.num_special_tokens_to_add(False)
+        self._special = int(self._tokenizer.num_special_tokens_to_add(False))
         if self.max_length <= self._special:
             raise UsageError(
                 f"{self.max_length} tokens leave no room for a text: {file.name} adds "
@@ -76,9 +76,9 @@ class TextTokenizer:
         }
         return {
             spec.name: [
-                {"op": "tokenize", "tokenizer": tokenizer, "special_tokens": "added"},
-                {"op": "truncate", "max_length": self.max_length, "at": self._cut_at},
-                {"op": "take", "what": spec.name},
+                {"op": "tokenize", "tokenizer": tokenizer},
+                {"op": "truncate", "to": self.max_length - self._special, "at": self._cut_at},
+                {"op": "add_special_tokens", "count": self._special, "gives": spec.name},
                 {
                     "op": "pad",
                     "length": self.length,

@@ -11,6 +11,8 @@ from typing import Any
 from edgekit.artefact import open_artefact
 from edgekit.data.preprocess import Preprocessor
 from edgekit.data.roles import RunData
+from edgekit.data.tokens import open_tokenizer
+from edgekit.progress import SilentProgress
 from edgekit.recipe import recipe_to_dict
 from edgekit.recipe.schema import Recipe
 from edgekit.report.report import Report
@@ -47,10 +49,7 @@ def write_run(
     if labels is not None:
         check_label_count(labels, primary.shape[-1])
         (folder / LABELS_FILE).write_text("\n".join(labels.names) + "\n", encoding="utf-8")
-    image = next((spec for spec in recipe.model.inputs if len(spec.shape) == 4), None)
-    steps: dict[str, Any] = {}
-    if recipe.preprocess.kind == "image" and image is not None:
-        steps[image.name] = Preprocessor(recipe.preprocess, image).steps()
+    steps, used = _preprocessing(recipe)
     _write_json(
         folder / "contract.json",
         contract(
@@ -68,13 +67,25 @@ def write_run(
         folder / "manifest.json",
         manifest(
             recipe=recipe_to_dict(recipe),
-            inputs={**source.files, **({} if labels is None else {"labels": labels.file})},
+            inputs={**source.files, **used, **({} if labels is None else {"labels": labels.file})},
             data=data.by_use,
             outputs=folder,
             seed=recipe.quantize.seed,
             stages=[dataclasses.asdict(stage) for stage in report.stages],
         ),
     )
+
+
+def _preprocessing(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Path]]:
+    """The steps of the contract by input name, and the files they need, by role."""
+    preprocess, inputs = recipe.preprocess, recipe.model.inputs
+    if preprocess.kind == "text":
+        tokenizer = open_tokenizer(preprocess, inputs, SilentProgress())
+        return tokenizer.steps(), {"tokenizer": tokenizer.file}
+    image = next((spec for spec in inputs if len(spec.shape) == 4), None)
+    if preprocess.kind == "image" and image is not None:
+        return {image.name: Preprocessor(preprocess, image).steps()}, {}
+    return {}, {}
 
 
 def _write_json(file: Path, value: dict[str, Any]) -> None:
