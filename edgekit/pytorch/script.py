@@ -140,7 +140,7 @@ def _check(module: Any, traced: Any, tensors: Example, fixed: tuple[str, ...]) -
     import torch
 
     with torch.no_grad():
-        wanted, found = _tensors(module(*tensors)), _tensors(traced(*tensors))
+        wanted, found = answers(module(*tensors)), answers(traced(*tensors))
     same = len(wanted) == len(found) and all(
         left.shape == right.shape and _near(left, right)
         for left, right in zip(wanted, found, strict=True)
@@ -164,11 +164,12 @@ def _near(wanted: torch.Tensor, found: torch.Tensor) -> bool:
     return bool(torch.isclose(left, right, rtol=0.0, atol=limit, equal_nan=True).all())
 
 
-def _tensors(answer: Any) -> list[Any]:
+def answers(answer: Any) -> list[Any]:
+    """The tensors that a model returned, in its order, dequantized."""
     if isinstance(answer, Mapping):
         answer = list(answer.values())
     if isinstance(answer, tuple | list):
-        return [tensor for item in answer for tensor in _tensors(item)]
+        return [tensor for item in answer for tensor in answers(item)]
     return [answer.dequantize() if answer.is_quantized else answer]
 
 
