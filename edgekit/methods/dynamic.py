@@ -140,6 +140,7 @@ def _alternatives(
             "inputs": job.model.inputs,
             "outputs": job.model.outputs,
             "plan": dataclasses.asdict(other),
+            "torch": version("torch"),
             "engine": engine,
             "per_channel": job.options.per_channel,
             "revision": _REVISION,

@@ -51,6 +51,7 @@ def library(engine: str) -> Library:
         name="torch.ao (dynamic)",
         types=tuple(kind.__name__ for kind in (*_MATMULS, *_TABLES)),
         find=_find,
+        bits=tuple(range(2, 9)),
         default_bits=lambda module: default_bits(module, engine),
     )
 

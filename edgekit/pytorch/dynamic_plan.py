@@ -30,11 +30,13 @@ class Kernel(Enum):
 @dataclass(frozen=True)
 class Library:
     """``types`` are the names of those it can quantize, for messages; ``find`` gives a module's
-    kernel, or says why there is none; ``default_bits`` gives the bits of a matmul's weights."""
+    kernel, or says why there is none; ``bits`` are those that weights can have, and
+    ``default_bits`` gives those of a matmul's."""
 
     name: str
     types: tuple[str, ...]
     find: Callable[[torch.nn.Module], Kernel | str]
+    bits: tuple[int, ...]
     default_bits: Callable[[torch.nn.Module], int]
 
 
@@ -58,7 +60,7 @@ def plan_modules(model: torch.nn.Module, options: QuantizeSpec, library: Library
     leaves = leaf_modules(model)
     treated = treatments(leaves, options.modules)
     found = {name: library.find(module) for name, module in model.named_modules()}
-    _refuse_static(treated, library)
+    _refuse_impossible(treated, library)
     _refuse_unknown(treated, found, {leaf.name: leaf.weighted for leaf in leaves}, model, library)
     excluded = kept_float(treated)
     matmuls: dict[str, int] = {}
@@ -108,8 +110,14 @@ def _has_weights(module: torch.nn.Module) -> bool:
     return any(parameter.ndim > 1 for parameter in module.parameters(recurse=False))
 
 
-def _refuse_static(treated: Mapping[str, Treatment], library: Library) -> None:
+def _refuse_impossible(treated: Mapping[str, Treatment], library: Library) -> None:
     for name, treatment in treated.items():
+        if treatment.weight_bits not in (None, *library.bits):
+            raise RecipeError(
+                f"{treatment.rule} asks for weights of {treatment.weight_bits} bits for {name}; "
+                f"{library.name} makes {_listed([str(bits) for bits in library.bits])}",
+                hint="Remove weight_bits from the rule, or choose quantize.method: dynamic.",
+            )
         if treatment.method == "static":
             raise RecipeError(
                 f"{treatment.rule} asks for static ranges for {name}, which {library.name} "

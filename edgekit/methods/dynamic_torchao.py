@@ -1,0 +1,122 @@
+"""Dynamic INT8 ``.pt2`` by torchao's ``quantize_``: a range for each token, taken at run time.
+
+torch multiplies int8 matrices fast only where the CPU has an INT8 dot product; elsewhere
+``aten._int_mm`` is a plain loop, many times slower than float.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.cache import content_key
+from edgekit.methods.dynamic import FLOAT_TABLES
+from edgekit.methods.method import Method, Quantized, QuantizeJob
+from edgekit.methods.pt2e import RUNTIME, TOOLS, float_program
+from edgekit.pytorch.description import describe
+from edgekit.sources.pytorch import require_torch
+from edgekit.types import Artefact, ArtefactFormat
+
+if TYPE_CHECKING:
+    from edgekit.pytorch.dynamic_plan import DynamicPlan
+
+# Raise when the files of the same model and options change.
+_REVISION = 1
+
+
+class DynamicTorchao:
+    """Plan, quantize, export, save."""
+
+    def quantize(self, job: QuantizeJob) -> Quantized:
+        require_torch()
+        from edgekit.pytorch.dynamic_plan import plan_modules, shared_weights
+        from edgekit.pytorch.dynamic_torchao import library
+        from edgekit.pytorch.export import torch_threads
+
+        with torch_threads(job.threads):
+            plan = plan_modules(job.model.value, job.options, library())
+            for names in shared_weights(job.model.value, plan):
+                job.progress.note(f"{names} share weights; each has an INT8 copy of its own")
+            with job.progress.task("Exporting"):
+                float_file = _float_file(job)
+            with job.progress.task("Quantizing"):
+                file = job.folder / "model.pt2"
+                _write(job, plan, file)
+                alternatives = _alternatives(job, plan)
+        return Quantized(
+            artefact=_artefact(file),
+            baseline=float_program(float_file, job.model),
+            calibration_cached=False,
+            alternatives=alternatives,
+        )
+
+
+def make() -> Method:
+    return DynamicTorchao()
+
+
+def _write(job: QuantizeJob, plan: DynamicPlan, file: Path) -> None:
+    from edgekit.pytorch.dynamic_torchao import quantize_modules
+    from edgekit.pytorch.export import export
+    from edgekit.pytorch.program import save_program
+
+    program = export(quantize_modules(job.model.value, plan), job.model.inputs)
+    description = describe(
+        job.model.inputs, job.model.outputs, kept_float=plan.kept_float, tools=TOOLS
+    )
+    save_program(program, file, description)
+
+
+def _alternatives(job: QuantizeJob, plan: DynamicPlan) -> Mapping[str, Artefact]:
+    """The same with float tables, where both kinds are: what the tables alone are worth."""
+    if not plan.tables or not plan.matmuls:
+        return {}
+    why = dict.fromkeys(plan.tables, "float here, to compare with")
+    other = dataclasses.replace(plan, tables={}, kept_float={**plan.kept_float, **why})
+
+    def write(folder: Path) -> None:
+        _write(job, other, folder / "model.pt2")
+
+    key = _key(job, plan=dataclasses.asdict(other), torchao=version("torchao"))
+    file = job.cache.get_or_make("dynamic_torchao", key, write).path / "model.pt2"
+    return {FLOAT_TABLES: _artefact(file)}
+
+
+def _float_file(job: QuantizeJob) -> Path:
+    from edgekit.pytorch.export import export_source
+    from edgekit.pytorch.program import save_program
+
+    def write(folder: Path) -> None:
+        description = describe(job.model.inputs, job.model.outputs, kept_float={})
+        save_program(export_source(job.model), folder / "model.float.pt2", description)
+
+    return job.cache.get_or_make("float_pt2", _key(job), write).path / "model.float.pt2"
+
+
+def _key(job: QuantizeJob, **more: object) -> str:
+    return content_key(
+        {
+            "model": job.model.fingerprint,
+            "inputs": job.model.inputs,
+            "outputs": job.model.outputs,
+            "torch": version("torch"),
+            "revision": _REVISION,
+            **more,
+        }
+    )
+
+
+def _artefact(file: Path) -> Artefact:
+    return Artefact(
+        path=file,
+        format=ArtefactFormat.PT2,
+        method="dynamic_torchao",
+        runtime=RUNTIME,
+        notes={
+            "engine": f"torchao {version('torchao')}",
+            "observer": "none: ranges are taken at run time, one for each token",
+        },
+    )
