@@ -42,3 +42,28 @@ def spec() -> PreprocessSpec:
 @pytest.fixture
 def image_input() -> InputSpec:
     return InputSpec("input", (1, 3, 16, 16), layout="NCHW")
+
+
+@pytest.fixture
+def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer.json of whole words that puts [CLS] before and [SEP] after, as BERT's does."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{number}" for number in range(50))]
+    ids = {word: number for number, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    tokenizer.save(str(path))
+    return path
+
+
+@pytest.fixture
+def text_inputs() -> tuple[InputSpec, ...]:
+    return (
+        InputSpec("input_ids", (1, 6), "int64"),
+        InputSpec("attention_mask", (1, 6), "int32"),
+    )
