@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit.cache import content_key
+from edgekit.methods.fine_tuning import WITHOUT, fine_tuning_notes
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.runtimes import open_timed
 from edgekit.runtimes.session import Session
@@ -16,6 +18,9 @@ from edgekit.types import Artefact, ArtefactFormat, ModelKind
 
 if TYPE_CHECKING:
     import torch
+
+    from edgekit.pytorch.pt2e_prepare import Prepared
+    from edgekit.recipe.schema import InputSpec
 
 RUNTIME = "torch_export"
 TOOLS = ("torch", "torchao")
@@ -29,43 +34,47 @@ class PT2E:
 
     def quantize(self, job: QuantizeJob) -> Quantized:
         require_torch()
-        from edgekit.pytorch.export import example_inputs, export, export_source, torch_threads
+        from edgekit.pytorch.export import export_at, export_source, torch_threads
+        from edgekit.pytorch.extremes import ranges_of, set_ranges
         from edgekit.pytorch.pt2e_calibrate import calibrate
-        from edgekit.pytorch.pt2e_prepare import convert, prepare
+        from edgekit.pytorch.pt2e_prepare import prepare
         from edgekit.pytorch.pt2e_rules import model_modules, static_treatments
 
         backend = "xnnpack" if job.options.backend == "auto" else job.options.backend
+        inputs = job.model.inputs
         with torch_threads(job.threads):
             with job.progress.task("Exporting"):
                 program = export_source(job.model)
                 float_file = _float_file(job, program)
             modules = model_modules(job.model, program)
-            with job.progress.task("Preparing"):
-                prepared = prepare(
-                    program,
-                    backend,
-                    modules,
-                    static_treatments(modules, job.options.modules),
-                    per_channel=job.options.per_channel,
+            treatments = static_treatments(modules, job.options.modules)
+
+            def prepare_at(shaped: tuple[InputSpec, ...]) -> Prepared:
+                own = program if shaped == inputs else export_at(job.model, shaped)
+                return prepare(
+                    own, backend, modules, treatments, per_channel=job.options.per_channel
                 )
-            cached = calibrate(job, prepared, job.model.inputs)
-            with job.progress.task("Quantizing"):
-                graph = convert(prepared, example_inputs(job.model.inputs))
-                quantized = export(graph, job.model.inputs)
-                file = _save(job, quantized, prepared.kept_float)
-        artefact = Artefact(
-            path=file,
-            format=ArtefactFormat.PT2,
-            method="pt2e",
-            runtime=RUNTIME,
-            notes={
+
+            with job.progress.task("Preparing"):
+                prepared = prepare_at(inputs)
+            cached = calibrate(job, prepared, inputs)
+            notes = {
                 "engine": f"torchao {version('torchao')}",
                 "backend": backend,
                 "observer": f"per-sample extremes, {job.options.estimator}",
-            },
-        )
+            }
+            alternatives = {}
+            if job.options.qat is not None:
+                from edgekit.pytorch.qat import fine_tuned
+
+                before = ranges_of(prepared.observers)
+                trained, ranges, losses = fine_tuned(job, before, inputs, prepare_at)
+                set_ranges(trained.observers, ranges)
+                alternatives = {WITHOUT: _artefact(job, prepared, "model.ptq.pt2", notes)}
+                prepared, notes = trained, {**notes, **fine_tuning_notes(job.options.qat, losses)}
+            artefact = _artefact(job, prepared, "model.pt2", notes)
         baseline = float_program(float_file, job.model)
-        return Quantized(artefact=artefact, baseline=baseline, calibration_cached=cached)
+        return Quantized(artefact, baseline, cached, alternatives)
 
 
 def make() -> Method:
@@ -112,13 +121,20 @@ def _float_file(job: QuantizeJob, program: torch.export.ExportedProgram) -> Path
     return job.cache.get_or_make("program", key, write).path / _FLOAT_FILE
 
 
-def _save(
-    job: QuantizeJob, program: torch.export.ExportedProgram, kept_float: dict[str, str]
-) -> Path:
+def _artefact(
+    job: QuantizeJob, prepared: Prepared, name: str, notes: Mapping[str, Any]
+) -> Artefact:
+    """``prepared``, whose ranges are set, as an INT8 file of that name; it is used up."""
     from edgekit.pytorch.description import describe
+    from edgekit.pytorch.export import example_inputs, export
     from edgekit.pytorch.program import save_program
+    from edgekit.pytorch.pt2e_prepare import convert
 
-    file = job.folder / "model.pt2"
-    description = describe(job.model.inputs, job.model.outputs, kept_float=kept_float, tools=TOOLS)
-    save_program(program, file, description)
-    return file
+    file = job.folder / name
+    with job.progress.task("Quantizing"):
+        graph = convert(prepared, example_inputs(job.model.inputs))
+        description = describe(
+            job.model.inputs, job.model.outputs, kept_float=prepared.kept_float, tools=TOOLS
+        )
+        save_program(export(graph, job.model.inputs), file, description)
+    return Artefact(file, ArtefactFormat.PT2, "pt2e", RUNTIME, notes)

@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ def export_source(source: SourceModel) -> torch.export.ExportedProgram:
     if source.kind is ModelKind.EXPORTED_PROGRAM:
         return export(source.value.module(check_guards=False), source.inputs)
     return export(source.value, source.inputs)
+
+
+def export_at(source: SourceModel, inputs: tuple[InputSpec, ...]) -> torch.export.ExportedProgram:
+    """As ``export_source``, at the shapes of ``inputs``."""
+    return export_source(replace(source, inputs=inputs, loader=lambda: source.value))
 
 
 def export(module: torch.nn.Module, inputs: tuple[InputSpec, ...]) -> torch.export.ExportedProgram:

@@ -141,6 +141,13 @@ def set_ranges(observers: Mapping[str, SampleExtremes], ranges: Mapping[str, Ran
         observer.set_range(ranges[name])
 
 
+def ranges_of(observers: Mapping[str, SampleExtremes]) -> dict[str, Range]:
+    """The ranges that ``set_ranges`` gave, by the same names."""
+    return {
+        name: observer.range for name, observer in observers.items() if observer.range is not None
+    }
+
+
 def _dense(x: torch.Tensor) -> torch.Tensor:
     # A reduction over all of a channels-last tensor copies it first, unless its axes are in order.
     if x.dim() == 4 and not x.is_contiguous():

@@ -171,7 +171,7 @@ def locate_function(text: str, base: Path | None, *, key: str) -> Factory:
     module, attribute = _parts(text, key)
     file = _own_file(text, module, base, key)
     paths = () if file is None else (file.parent,)
-    code = _hashes(_factory_files(module, file, paths))
+    code = {"code": _hashes(_factory_files(module, file, paths))}
     return Factory(text, module, attribute, file, paths, content_key(code), key)
 
 
