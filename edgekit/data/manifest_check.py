@@ -68,7 +68,8 @@ class Checker:
         sha256 = row.get("sha256")
         if sha256 is None and source.scheme != "file":
             raise self.wrong(at, "a file from a registry needs its sha256")
-        if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", str(sha256)):
+        text = sha256 if isinstance(sha256, str) else ""  # decimal digits alone are a number
+        if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", text):
             raise self.wrong((*at, "sha256"), "expected 64 lower-case hexadecimal digits")
         return source, sha256
 

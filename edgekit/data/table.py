@@ -104,7 +104,7 @@ def _decoded(path: Path, encoding: str) -> str:
     except UnicodeDecodeError as cause:
         line = content[: cause.start].decode(encoding, "replace").count("\n") + 1
         raise DataError(
-            f"{path}:{line}: not {encoding} text: {cause.reason}",
+            f"{path}:{line}: not {encoding.removesuffix('-sig')} text: {cause.reason}",
             hint="Say in the manifest which encoding it has, e.g. encoding: cp1252",
         ) from cause
 

@@ -67,6 +67,30 @@ def test_constant_samples(tmp_path: Path, good: Any) -> None:
     assert found(arrays(tmp_path, good)) == {"data.constant": "warning"}
 
 
+def test_integers_that_are_alike_are_masks_not_mistakes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", ids=np.arange(480).reshape(60, 8), mask=np.ones((60, 8), int))
+    dataset = open_dataset(
+        str(tmp_path / "d.npz"),
+        role=Role.CALIBRATION,
+        preprocess=PreprocessSpec(kind="arrays"),
+        inputs=(InputSpec("ids", (1, 8), "int64"), InputSpec("mask", (1, 8), "int64")),
+        samples=None,
+    )
+    assert found(dataset) == {}
+
+
+def test_flat_uint8_pixels_are_constant(tmp_path: Path) -> None:
+    np.save(tmp_path / "d.npy", np.full((60, 4, 4, 3), 7, np.uint8))
+    dataset = open_dataset(
+        str(tmp_path / "d.npy"),
+        role=Role.CALIBRATION,
+        preprocess=PreprocessSpec(kind="arrays"),
+        inputs=(InputSpec("x", (1, 4, 4, 3), "uint8", "NHWC"),),
+        samples=None,
+    )
+    assert found(dataset)["data.constant"] == "warning"
+
+
 def test_flat_colour_is_constant(tmp_path: Path, make_image: Any) -> None:
     from PIL import Image
 

@@ -8,6 +8,7 @@ import pytest
 
 from edgekit.data.crops import CropRule
 from edgekit.data.manifest import load_manifest, shipped_manifests
+from edgekit.data.manifest_files import LabelRule, TableForm
 from edgekit.errors import DataError
 from edgekit.types import Role
 
@@ -26,6 +27,37 @@ images:
     label: 4
     licence: not stated
     credit: somebody
+"""
+
+
+IDX = f"""\
+schema: 1
+name: mine
+idx:
+  - images: {{source: a.gz}}
+    labels: {{source: b.gz}}
+    rows: {{calibration: [[0, 10], [20, 30]], dev: [10, 20]}}
+    licence: MIT
+    credit: somebody
+  - images: {{source: deb://data=1.0/c.gz, sha256: {"1f" * 32}}}
+    role: eval
+    licence: MIT
+"""
+
+TEXTS = """\
+schema: 1
+name: mine
+texts:
+  - source: reviews.csv
+    text_column: review
+    label: {column: stars, above: 3}
+    licence: MIT
+  - source: more.tsv
+    encoding: latin-1
+    text_column: 2
+    label: {column: 0, classes: [bad, good]}
+    role: dev
+    licence: MIT
 """
 
 
@@ -57,6 +89,97 @@ def test_good_manifest(tmp_path: Path) -> None:
     assert manifest.images[1].label == 4
     assert manifest.crops == {Role.CALIBRATION: CropRule(3, (0.5, 1.0), (1.0, 1.0), 7)}
     assert manifest.base == tmp_path
+
+
+def test_good_manifest_of_idx_files(tmp_path: Path) -> None:
+    manifest = load_manifest(write(tmp_path, IDX))
+    assert manifest.images == manifest.texts == ()
+    first, second = manifest.idx
+    assert first.images.name == "a.gz"
+    assert first.labels is not None
+    assert first.labels.name == "b.gz"
+    assert first.roles.spans == {Role.CALIBRATION: ((0, 10), (20, 30)), Role.DEV: ((10, 20),)}
+    assert (first.licence, first.credit) == ("MIT", "somebody")
+    assert second.labels is None
+    assert second.images.sha256 == "1f" * 32
+    assert second.roles.spans == {Role.EVAL: ((0, None),)}
+
+
+def test_good_manifest_of_texts(tmp_path: Path) -> None:
+    first, second = load_manifest(write(tmp_path, TEXTS)).texts
+    assert first.form == TableForm(
+        ",", True, "utf-8-sig", True, "review", LabelRule("stars", above=3)
+    )
+    assert first.roles.spans is None
+    assert second.form == TableForm(
+        "\t", False, "iso8859-1", False, 2, LabelRule(0, classes=("bad", "good"))
+    )
+    assert second.roles.spans == {Role.DEV: ((0, None),)}
+
+
+@pytest.mark.parametrize("name", sorted(shipped_manifests()))
+def test_every_shipped_manifest_pins_its_files(name: str) -> None:
+    manifest = load_manifest(shipped_manifests()[name])
+    assert manifest.name == name
+    assert manifest.summary
+    pinned = [item.sha256 for item in manifest.images]
+    pinned += [file.sha256 for item in manifest.idx for file in (item.images, item.labels) if file]
+    pinned += [item.file.sha256 for item in manifest.texts]
+    assert pinned
+    assert None not in pinned
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "line", "why"),
+    [
+        (GOOD, "images:", "idx: []\nimages:", 5, "a manifest with 'images' has no 'idx'"),
+        (IDX, "idx:", "ids:", 3, "unknown key"),
+        (IDX, "name: mine", "name: mine\ncrops: {}", 3, "only 'images' are cropped"),
+        (TEXTS, "name: mine", "name: mine\ncrops: {}", 3, "only 'images' are cropped"),
+        (IDX, "{source: a.gz}", "a.gz", 4, "expected keys and values"),
+        (IDX, "{source: b.gz}", "{sourse: b.gz}", 5, "unknown key"),
+        (IDX, f", sha256: {'1f' * 32}", "", 9, "needs its sha256"),
+        (IDX, "1f" * 32, "1f" * 31, 9, "64 lower-case"),
+        (IDX, "deb://data=1.0/c.gz", "deb://data=1.0", 9, "no file in it"),
+        (IDX, "role: eval", "role: test", 10, "'test' is not a role"),
+        (IDX, "role: eval", "role: eval\n    rows: {dev: [0, 1]}", 10, "not both"),
+        (IDX, "dev: [10, 20]", "test: [10, 20]", 6, "unknown key"),
+        (IDX, "dev: [10, 20]", "dev: [9, 20]", 6, "row 9 already is calibration"),
+        (IDX, "dev: [10, 20]", "dev: [20, 10]", 6, "no row lies from 20 to before 10"),
+        (IDX, "dev: [10, 20]", "dev: [10]", 6, "row after the last"),
+        (IDX, "dev: [10, 20]", "dev: [-1, 5]", 6, "whole number"),
+        (IDX, "dev: [10, 20]", "dev: 20", 6, "row after the last"),
+        (IDX, "deb://data=1.0/c.gz", "a.gz", 9, r"the same file as idx\[0\]"),
+        (IDX, "    role: eval\n    licence: MIT", "    role: eval", 9, "'licence' is missing"),
+        (TEXTS, "text_column: review", "column: review", 5, "unknown key"),
+        (TEXTS, "text_column: review", "text_column: -1", 5, "its number from 0"),
+        (TEXTS, "text_column: review", "text_column: 1", 6, "name both columns"),
+        (TEXTS, "above: 3", "above: '3'", 6, "expected a number"),
+        (TEXTS, "above: 3", "above: 3, classes: [a]", 6, "'above' for numbers or 'classes'"),
+        (TEXTS, "[bad, good]", "[bad, bad]", 11, "twice"),
+        (TEXTS, "[bad, good]", "[bad, 1]", 11, "expected text"),
+        (TEXTS, "[bad, good]", "bad", 11, "list of words"),
+        (TEXTS, "encoding: latin-1", "encoding: latin-99", 9, "no text encoding"),
+        (TEXTS, "encoding: latin-1", "encoding: base64", 9, "no text encoding"),
+        (TEXTS, "encoding: latin-1", "delimiter: tab", 9, "expected one character"),
+        (TEXTS, "encoding: latin-1", "quoted: maybe", 9, "true or false"),
+    ],
+)
+def test_mistakes_in_files_of_rows_are_placed(
+    tmp_path: Path, text: str, old: str, new: str, line: int, why: str
+) -> None:
+    assert old in text
+    with pytest.raises(DataError, match=why) as caught:
+        load_manifest(write(tmp_path, text.replace(old, new)))
+    assert caught.value.where is not None
+    assert caught.value.where.line == line
+
+
+def test_a_manifest_that_lists_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected one of images, idx, texts"):
+        load_manifest(write(tmp_path, "schema: 1\nname: mine\n"))
+    with pytest.raises(DataError, match="at least one item"):
+        load_manifest(write(tmp_path, "schema: 1\nname: mine\ntexts: []\n"))
 
 
 @pytest.mark.parametrize(
