@@ -165,8 +165,11 @@ def _weights(engine: str, bits: int, per_channel: bool) -> Any:
 
 
 def _observer(kind: Any, scheme: torch.qscheme, bits: int) -> Any:
-    limit = 2 ** (bits - 1)
-    return kind.with_args(dtype=torch.qint8, qscheme=scheme, quant_min=-limit, quant_max=limit - 1)
+    top = 2 ** (bits - 1) - 1
+    # Weights are stored as int8 and clamped as such: fewer bits keep to theirs only where the
+    # largest weight falls on the last step, which it does not between -top - 1 and top.
+    low = -top if bits < 8 else -top - 1
+    return kind.with_args(dtype=torch.qint8, qscheme=scheme, quant_min=low, quant_max=top)
 
 
 def _observers(prepared: GraphModule, input_names: tuple[str, ...]) -> dict[str, SampleExtremes]:
