@@ -13,7 +13,6 @@ from edgekit.pytorch.modules import ModuleName, Treatment
 
 # "conv@1": the second call of the module conv.
 _CALL = re.compile(r"@\d+")
-# Names that a wrapper of ours put before the user's.
 _NORM = (
     torch.ops.aten.batch_norm.default,
     torch.ops.aten._native_batch_norm_legit_no_training.default,
@@ -77,16 +76,16 @@ class Treated:
 
 
 def unshare_weights(module: GraphModule) -> None:
-    """Give operators that share a weight one each, in place, where their norms differ.
+    """Give operators that share a weight one each, in place, where a norm is folded into any.
 
-    torchao folds the first norm into the shared weight and drops the others unseen.
+    torchao 0.18 folds the first norm into the shared weight and drops the others unseen; of a block
+    that is called twice the second call also loses the bias that folding makes.
     """
     for node in list(module.graph.nodes):
         if node.op != "get_attr" or len(node.users) < 2:
             continue
         users = [user for user in node.users if user.args[1:2] == (node,)]
-        norms = {_norm_of(user) for user in users}
-        if len(norms) < 2:
+        if not any(map(_feeds_norm, users)):
             continue
         for number, user in enumerate(users[1:], start=2):
             _give_own(module, user, number)
@@ -109,12 +108,8 @@ def _give_own(module: GraphModule, user: Node, number: int) -> None:
         user.update_arg(position, copy)
 
 
-def _norm_of(node: Node) -> tuple[str, ...]:
-    """The tensors of the batch norm that alone reads ``node``; none if another reads it."""
-    users = list(node.users)
-    if len(users) != 1 or users[0].target not in _NORM:
-        return ()
-    return tuple(str(arg.target) for arg in users[0].args[1:5] if isinstance(arg, Node))
+def _feeds_norm(node: Node) -> bool:
+    return any(user.target in _NORM for user in node.users)
 
 
 def _is_weight(node: Node) -> bool:
