@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from edgekit.recipe.schema import CropSpec, InputSpec, PreprocessSpec, ResizeSpec
+from tests.text_files import write_tokenizer
 
 MakeImage = Callable[..., Path]
 
@@ -46,19 +47,7 @@ def image_input() -> InputSpec:
 
 @pytest.fixture
 def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tokenizer.json of whole words that puts [CLS] before and [SEP] after, as BERT's does."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{number}" for number in range(50))]
-    ids = {word: number for number, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    tokenizer.save(str(path))
-    return path
+    return write_tokenizer(tmp_path_factory.mktemp("tokenizer") / "tokenizer.json")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from edgekit.data.idx import read_idx
 from edgekit.errors import DataError
-from tests.data.idx_files import TYPES, idx_bytes, pictures, write_idx
+from tests.idx_files import TYPES, idx_bytes, pictures, write_idx
 
 ARRAYS = st.sampled_from(sorted(TYPES)).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(max_dims=4, max_side=5))

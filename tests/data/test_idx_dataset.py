@@ -20,7 +20,7 @@ from edgekit.data.preprocess import Preprocessor
 from edgekit.errors import DataError, IntegrityError, UsageError
 from edgekit.recipe.schema import CropSpec, InputSpec, PreprocessSpec, ResizeSpec
 from edgekit.types import Role
-from tests.data.idx_files import pictures, write_idx
+from tests.idx_files import pictures, write_idx
 
 GREY = PreprocessSpec(colour="GRAY", divisor=255.0, mean=(0.5,), std=(0.25,))
 INPUT = InputSpec("image", (1, 1, 6, 5), layout="NCHW")
