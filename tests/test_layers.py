@@ -27,7 +27,16 @@ ROWS: tuple[tuple[str, ...], ...] = (
 RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
 # The stages of a run, first to last: none reaches forward.
 STAGES = ("sources", "bridges", "methods", "measure", "gate", "report")
-HEAVY = {"torch", "tensorflow", "litert_torch", "ai_edge_litert", "ai_edge_quantizer", "torchao"}
+HEAVY = {
+    "torch",
+    "torchao",
+    "tensorflow",
+    "litert_torch",
+    "ai_edge_litert",
+    "ai_edge_quantizer",
+    "tokenizers",
+    "transformers",
+}
 
 
 def modules(repository: Path) -> Iterator[tuple[str, str, ast.Module]]:
