@@ -34,7 +34,9 @@ class PT2E:
 
     def quantize(self, job: QuantizeJob) -> Quantized:
         require_torch()
-        from edgekit.pytorch.export import export_at, export_source, torch_threads
+        from edgekit.pytorch.export import export_at, export_source, load_torchao, torch_threads
+
+        load_torchao()
         from edgekit.pytorch.extremes import ranges_of, set_ranges
         from edgekit.pytorch.pt2e_calibrate import calibrate
         from edgekit.pytorch.pt2e_prepare import prepare

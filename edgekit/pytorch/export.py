@@ -79,6 +79,12 @@ def quiet_warnings() -> Iterator[None]:
         yield
 
 
+def load_torchao() -> None:
+    """Import torchao, without what it prints of extensions that are not for this machine."""
+    with captured_output(), quiet_warnings():
+        import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401
+
+
 def _check_shapes(
     module: Callable[..., Any], examples: tuple[torch.Tensor, ...], inputs: tuple[InputSpec, ...]
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,11 @@ def test_a_dynamic_module_has_no_place_in_it(tmp_path: Path) -> None:
         load_method("pt2e_tflite").quantize(
             nets.job(tmp_path, nets.trained(nets.Net()), "pt2e_tflite", modules=rules)
         )
+
+
+def test_loading_torchao_prints_nothing(repository: Path) -> None:
+    script = "from edgekit.pytorch.export import load_torchao; load_torchao()"
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=repository
+    )
+    assert (ran.stdout, ran.stderr) == ("", "")
