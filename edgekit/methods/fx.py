@@ -7,6 +7,7 @@ compiler, which PT2E's do not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 from edgekit.cache import content_key
 from edgekit.calibrate import estimate
 from edgekit.calibrate.statistics import (
+    Range,
     TensorStatistics,
     check_finite,
     load_statistics,
     save_statistics,
 )
 from edgekit.errors import ConversionError, RecipeError
+from edgekit.methods.fine_tuning import WITHOUT, fine_tuning_notes
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.pytorch.description import describe
 from edgekit.pytorch.modules import ModuleName, Treatment, leaf_modules, treatments
@@ -49,13 +52,7 @@ class FX:
         from edgekit.pytorch.dynamic_engine import candidates
         from edgekit.pytorch.export import torch_threads
 
-        if job.options.qat is not None:
-            raise RecipeError(
-                "quantize.qat: this method does not fine-tune",
-                hint="Use quantize.method: pt2e for quantization-aware fine-tuning.",
-            )
-        module: torch.nn.Module = job.model.value
-        leaves = leaf_modules(module)
+        leaves = leaf_modules(job.model.value)
         found = treatments(leaves, job.options.modules)
         _check(leaves, found)
         engines = candidates(job.options.backend)
@@ -63,27 +60,24 @@ class FX:
             example(sample.feeds, job.model.inputs) for sample in islice(job.calibration, EXAMPLES)
         ]
         with torch_threads(job.threads):
-            engine, int8, cached = _first_trusted(job, engines, found, examples)
-            kept_float = _kept_float(module, int8, leaves, found)
-            file = job.folder / "model.ts"
-            description = describe(
-                job.model.inputs, job.model.outputs, kept_float=kept_float, engine=engine
-            )
-            with on_engine(engine, file.name), job.progress.task("Saving"):
-                save(int8, examples[:2], description, file)
-            baseline = float_baseline(job.model, examples[:2], cache=job.cache)
-        artefact = Artefact(
-            path=file,
-            format=ArtefactFormat.TORCHSCRIPT,
-            method="fx",
-            runtime=RUNTIME,
-            notes={
+            made = _first_trusted(job, engines, found, examples)
+            notes = {
                 "engine": f"torch {version('torch')}, FX graph mode",
-                "backend": engine,
+                "backend": made.engine,
                 "observer": f"per-sample extremes, {job.options.estimator}",
-            },
-        )
-        return Quantized(artefact, baseline, calibration_cached=cached)
+            }
+            alternatives = {}
+            int8 = made.int8
+            if job.options.qat is not None:
+                int8, losses = _fine_tuned(job, made, found, examples)
+                beside = job.folder / "model.ptq.ts"
+                _save(job, made.int8, leaves, found, made.engine, examples, beside)
+                alternatives = {WITHOUT: _artefact(beside, notes)}
+                notes = {**notes, **fine_tuning_notes(job.options.qat, losses)}
+            file = job.folder / "model.ts"
+            _save(job, int8, leaves, found, made.engine, examples, file)
+            baseline = float_baseline(job.model, examples[:2], cache=job.cache)
+        return Quantized(_artefact(file, notes), baseline, made.cached, alternatives)
 
 
 def make() -> Method:
@@ -100,48 +94,114 @@ def _check(leaves: Sequence[ModuleName], found: Mapping[str, Treatment]) -> None
             )
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What the calibration samples alone gave; ``cached`` says whether they were run at all."""
+
+    engine: str
+    int8: torch.nn.Module
+    ranges: dict[str, Range]
+    cached: bool
+
+
 def _first_trusted(
     job: QuantizeJob,
     engines: Sequence[str],
     found: Mapping[str, Treatment],
     examples: Sequence[Example],
-) -> tuple[str, torch.nn.Module, bool]:
-    """The first of ``engines`` that agrees with its reference, its INT8 module, and whether the
-    statistics came from the cache."""
+) -> _Made:
+    """By the first of ``engines`` that agrees with its reference."""
     from edgekit.pytorch.fx_engine import check_engine
-    from edgekit.pytorch.fx_graph import convert, prepare, reference
+    from edgekit.pytorch.fx_graph import convert, reference
 
-    names = tuple(spec.name for spec in job.model.inputs)
     refused = []
-    calibrated = True
+    cached = True
     for engine in engines:
         with on_engine(engine, "the model"):
             with job.progress.task(f"Preparing for {engine}"):
-                prepared = prepare(
-                    job.model.value,
-                    examples[0],
-                    names,
-                    engine,
-                    found,
-                    per_channel=job.options.per_channel,
-                )
+                prepared = _prepared(job, engine, found, examples)
             # What is observed is the same for every engine: one pass over the samples serves all.
-            statistics, cached = _statistics(job, prepared)
-            calibrated = calibrated and cached
+            statistics, known = _statistics(job, prepared)
+            cached = cached and known
             ranges = estimate(statistics, job.options.estimator, exact=prepared.outputs)
             with job.progress.task(f"Quantizing for {engine}"):
                 int8 = convert(prepared, ranges)
                 check = check_engine(job.model.value, reference(prepared, ranges), int8, examples)
         if check.trusted:
-            return engine, int8, calibrated
+            return _Made(engine, int8, ranges, cached)
         refused.append(f"{engine} ({check})")
         if len(engines) > 1:
             job.progress.note(f"backend {engine} is left out, its answers are wrong here: {check}")
-    raise ConversionError(
+    raise _disagree(refused)
+
+
+def _fine_tuned(
+    job: QuantizeJob, made: _Made, found: Mapping[str, Treatment], examples: Sequence[Example]
+) -> tuple[torch.nn.Module, tuple[float, ...]]:
+    """The INT8 module with trained weights, and the loss of every step."""
+    from edgekit.pytorch.fx_engine import check_engine
+    from edgekit.pytorch.fx_graph import convert, reference
+    from edgekit.pytorch.qat import fine_tuned
+
+    with on_engine(made.engine, "the model"):
+        prepared, ranges, losses = fine_tuned(
+            job,
+            made.ranges,
+            job.model.inputs,
+            # The graph has no shapes in it.
+            lambda shaped: _prepared(job, made.engine, found, examples),
+        )
+        with job.progress.task(f"Quantizing for {made.engine}"):
+            int8 = convert(prepared, ranges)
+            check = check_engine(prepared.graph, reference(prepared, ranges), int8, examples)
+    if not check.trusted:
+        raise _disagree([f"{made.engine}, after fine-tuning ({check})"])
+    return int8, losses
+
+
+def _prepared(
+    job: QuantizeJob, engine: str, found: Mapping[str, Treatment], examples: Sequence[Example]
+) -> Prepared:
+    from edgekit.pytorch.fx_graph import prepare
+
+    names = tuple(spec.name for spec in job.model.inputs)
+    return prepare(
+        job.model.value,
+        examples[0],
+        names,
+        engine,
+        found,
+        per_channel=job.options.per_channel,
+    )
+
+
+def _disagree(refused: Sequence[str]) -> ConversionError:
+    return ConversionError(
         f"this machine's torch {version('torch')} does not compute what its own "
         f"quantize/dequantize reference says: {'; '.join(refused)}",
         hint="Choose another quantize.backend, or auto, or quantize.method: pt2e.",
     )
+
+
+def _save(
+    job: QuantizeJob,
+    int8: torch.nn.Module,
+    leaves: Sequence[ModuleName],
+    found: Mapping[str, Treatment],
+    engine: str,
+    examples: Sequence[Example],
+    file: Path,
+) -> None:
+    kept_float = _kept_float(int8, leaves, found)
+    description = describe(
+        job.model.inputs, job.model.outputs, kept_float=kept_float, engine=engine
+    )
+    with on_engine(engine, file.name), job.progress.task("Saving"):
+        save(int8, examples[:2], description, file)
+
+
+def _artefact(file: Path, notes: Mapping[str, Any]) -> Artefact:
+    return Artefact(file, ArtefactFormat.TORCHSCRIPT, "fx", RUNTIME, notes)
 
 
 def _statistics(job: QuantizeJob, prepared: Prepared) -> tuple[dict[str, TensorStatistics], bool]:
@@ -180,21 +240,14 @@ def _statistics(job: QuantizeJob, prepared: Prepared) -> tuple[dict[str, TensorS
 
 
 def _kept_float(
-    module: torch.nn.Module,
-    int8: torch.nn.Module,
-    leaves: Sequence[ModuleName],
-    found: Mapping[str, Treatment],
+    int8: torch.nn.Module, leaves: Sequence[ModuleName], found: Mapping[str, Treatment]
 ) -> dict[str, str]:
-    """Why each module with weights that is still one of torch.nn stayed so, by name."""
+    """Why each module with weights that torch.ao did not replace stayed as it was, by name."""
+    converted = dict(int8.named_modules())
     kept = {}
-    still = dict(int8.named_modules())
     for leaf in leaves:
-        same = still.get(leaf.name)
-        if (
-            not leaf.weighted
-            or same is None
-            or type(same) is not type(module.get_submodule(leaf.name))
-        ):
+        module = converted.get(leaf.name)
+        if not leaf.weighted or module is None or ".quantized" in type(module).__module__:
             continue
         treatment = found.get(leaf.name)
         kept[leaf.name] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from edgekit.bridges.cross import cross
 from edgekit.bridges.litert_torch import channels_last
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
+from edgekit.methods.fine_tuning import WITHOUT, fine_tuning_notes
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.sources.pytorch import require_torch
@@ -21,6 +23,9 @@ from edgekit.types import Artefact, ArtefactFormat, ModelKind
 if TYPE_CHECKING:
     import torch
 
+    from edgekit.pytorch.pt2e_prepare import Prepared
+    from edgekit.recipe.schema import InputSpec
+
 # Of the wrapper's attribute that holds the model: what module names in its graph begin with.
 _PREFIX = "model."
 
@@ -31,9 +36,12 @@ class PT2ETFLite:
     def quantize(self, job: QuantizeJob) -> Quantized:
         require_torch()
         from edgekit.bridges.channels_last import ChannelsLast
-        from edgekit.pytorch.export import example_inputs, export, export_source, torch_threads
+        from edgekit.pytorch.export import export, export_source, load_torchao, torch_threads
+
+        load_torchao()
+        from edgekit.pytorch.extremes import ranges_of, set_ranges
         from edgekit.pytorch.pt2e_calibrate import calibrate
-        from edgekit.pytorch.pt2e_prepare import convert, prepare
+        from edgekit.pytorch.pt2e_prepare import prepare
         from edgekit.pytorch.pt2e_rules import model_modules, static_treatments
 
         crossing = cross(
@@ -49,49 +57,72 @@ class PT2ETFLite:
             with job.progress.task("Exporting"):
                 own = export_source(job.model)
                 wrapped = ChannelsLast(_module(job.model), job.model.inputs, job.model.outputs)
-                program = export(wrapped, inputs)
             modules = model_modules(job.model, own)
-            with job.progress.task("Preparing"):
-                prepared = prepare(
-                    program,
+            treatments = static_treatments(modules, job.options.modules, dynamic=False)
+
+            def prepare_at(shaped: tuple[InputSpec, ...]) -> Prepared:
+                return prepare(
+                    export(wrapped, shaped),
                     "xnnpack",
                     modules,
-                    static_treatments(modules, job.options.modules, dynamic=False),
+                    treatments,
                     per_channel=job.options.per_channel,
                     prefix=_PREFIX,
                 )
+
+            with job.progress.task("Preparing"):
+                prepared = prepare_at(inputs)
             cached = calibrate(job, prepared, inputs)
-            with job.progress.task("Quantizing"):
-                examples = example_inputs(inputs)
-                # litert-torch folds the quantization of weights itself, and takes no other form.
-                graph = convert(prepared, examples, fold_weights=False)
-                data = _to_tflite(graph, examples)
-        root = f"{ChannelsLast.__module__}.{ChannelsLast.__qualname__}"
-        names = tuple(spec.name for spec in inputs)
-        file = job.folder / "model.tflite"
-        file.write_bytes(
-            with_end_types(
-                readable_names(data, names, job.model.outputs, root),
-                input_dtype=job.options.input_dtype,
-                output_dtype=job.options.output_dtype,
-            )
-        )
-        artefact = Artefact(
-            path=file,
-            format=ArtefactFormat.TFLITE,
-            method="pt2e_tflite",
-            runtime="litert",
-            notes={
+            notes = {
                 "engine": f"torchao {version('torchao')}, litert-torch {version('litert-torch')}",
                 "backend": "xnnpack",
                 "observer": f"per-sample extremes, {job.options.estimator}",
-            },
-        )
-        return Quantized(artefact=artefact, baseline=crossing.model, calibration_cached=cached)
+            }
+            alternatives = {}
+            if job.options.qat is not None:
+                from edgekit.pytorch.qat import fine_tuned
+
+                before = ranges_of(prepared.observers)
+                trained, ranges, losses = fine_tuned(job, before, inputs, prepare_at)
+                set_ranges(trained.observers, ranges)
+                alternatives = {
+                    WITHOUT: _artefact(job, prepared, inputs, "model.ptq.tflite", notes)
+                }
+                prepared, notes = trained, {**notes, **fine_tuning_notes(job.options.qat, losses)}
+            artefact = _artefact(job, prepared, inputs, "model.tflite", notes)
+        return Quantized(artefact, crossing.model, cached, alternatives)
 
 
 def make() -> Method:
     return PT2ETFLite()
+
+
+def _artefact(
+    job: QuantizeJob,
+    prepared: Prepared,
+    inputs: tuple[InputSpec, ...],
+    name: str,
+    notes: Mapping[str, Any],
+) -> Artefact:
+    """``prepared``, whose ranges are set, as an INT8 file of that name; it is used up."""
+    from edgekit.bridges.channels_last import ChannelsLast
+    from edgekit.pytorch.export import example_inputs
+    from edgekit.pytorch.pt2e_prepare import convert
+
+    with job.progress.task("Quantizing"):
+        examples = example_inputs(inputs)
+        # litert-torch folds the quantization of weights itself, and takes no other form.
+        data = _to_tflite(convert(prepared, examples, fold_weights=False), examples)
+    root = f"{ChannelsLast.__module__}.{ChannelsLast.__qualname__}"
+    file = job.folder / name
+    file.write_bytes(
+        with_end_types(
+            readable_names(data, tuple(spec.name for spec in inputs), job.model.outputs, root),
+            input_dtype=job.options.input_dtype,
+            output_dtype=job.options.output_dtype,
+        )
+    )
+    return Artefact(file, ArtefactFormat.TFLITE, "pt2e_tflite", "litert", notes)
 
 
 def _module(source: SourceModel) -> Any:
