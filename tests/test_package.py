@@ -143,7 +143,8 @@ def installation(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def shipped(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in folder.glob("*.yaml")}
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
 @pytest.mark.network
@@ -167,7 +168,8 @@ def test_an_empty_venv_finds_what_ships(
 
     script = (
         "import json, edgekit.resources as r, importlib.metadata as m;"
-        "print(json.dumps([{p.name: p.stat().st_size for p in r.shipped(f).glob('*.yaml')}"
+        "print(json.dumps([{p.relative_to(r.shipped(f)).as_posix(): p.stat().st_size"
+        " for p in r.shipped(f).rglob('*') if p.is_file()}"
         " for f in ('recipes', 'calibration')] + [r.__file__, m.metadata('edgekit')['Version']]))"
     )
     recipes, manifests, place, version = json.loads(
