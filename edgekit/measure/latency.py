@@ -56,13 +56,14 @@ class PairLatency:
 class HostLatency(PairLatency):
     """Measured on this host: how, and the raw times for whoever wants to plot them.
 
-    ``*_engine`` is the runtime and its version; ``reference_only`` says that the quantized one is
-    made to be right, not fast, so that its time says nothing about a product.
+    ``*_engine`` is the runtime and its version; ``reference_only`` says that one of them is made to
+    be right, not fast; ``caveat`` is why these times speak for no product, if they do not.
     """
 
     float_engine: str
     quantized_engine: str
     reference_only: bool
+    caveat: str | None
     threads: int
     rounds: int
     runs_per_round: int
@@ -141,7 +142,8 @@ def measure_pair(
         **vars(summary),
         float_engine=engine(float_session),
         quantized_engine=engine(quantized_session),
-        reference_only=quantized_session.info.reference_only,
+        reference_only=any(session.info.reference_only for session, _ in sides),
+        caveat=_caveat(float_session, quantized_session),
         threads=threads,
         rounds=rounds,
         runs_per_round=runs_per_round,
@@ -149,6 +151,15 @@ def measure_pair(
         quantized_warm_up_runs=warm_up_runs[1],
         raw=raw,
     )
+
+
+def _caveat(float_session: Session, quantized_session: Session) -> str | None:
+    """What the sessions say against their own times, as a sentence."""
+    float_says, quantized_says = float_session.info.caveat, quantized_session.info.caveat
+    if float_says is not None and float_says == quantized_says:
+        return f"both models are {float_says}"
+    says = {"float": float_says, "quantized": quantized_says}
+    return "; ".join(f"the {side} model is {text}" for side, text in says.items() if text) or None
 
 
 def engine(session: Session) -> str:

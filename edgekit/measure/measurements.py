@@ -141,7 +141,7 @@ def _time(
         open_timed(artefact.path, threads=spec.threads, runtime=artefact.runtime) as after,
         run.progress.task("Timing float and INT8 in turns", spec.rounds) as bar,
     ):
-        return measure_pair(
+        timed = measure_pair(
             before,
             after,
             stored_feeds(before, sample),
@@ -150,3 +150,6 @@ def _time(
             runs_per_round=spec.runs_per_round,
             task=bar,
         )
+    if timed.caveat is not None:
+        run.note(f"host latency: {timed.caveat}")
+    return timed

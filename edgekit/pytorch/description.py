@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from edgekit.errors import SessionError
+from edgekit.errors import SessionError, UsageError
 from edgekit.recipe.schema import InputSpec
 
 FILE = "edgekit.json"
@@ -53,6 +55,29 @@ def describe(
     """A description by the installed ``tools``, named as their packages."""
     versions = {name: version(name) for name in tools}
     return Description(inputs, outputs, dict(kept_float), versions, engine, one_by_one)
+
+
+def read_description(file: Path, kind: str) -> Description:
+    """The description inside ``file``, an archive of either format; torch is not needed for it.
+
+    ``kind`` is what the file should be, in words.
+
+    Raises:
+        UsageError: there is no such file.
+        SessionError: it is damaged, or not one that edgekit wrote.
+    """
+    if not file.is_file():
+        raise UsageError(f"there is no model file {file}")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            named = [name for name in archive.namelist() if name.endswith(f"/extra/{FILE}")]
+            text = archive.read(named[0]).decode("utf-8") if named else ""
+    except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+        raise SessionError(
+            f"{file.name} is damaged or no {kind}: {error}",
+            hint="Copy it again, or make it again.",
+        ) from error
+    return from_json(text, file.name)
 
 
 def from_json(text: str, file: str) -> Description:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from edgekit.errors import UsageError
+from edgekit.errors import SessionError, UsageError
 from edgekit.runtimes.session import Session
 
 RUNTIMES = {
@@ -54,10 +54,14 @@ def open_session(
 def open_timed(path: Path, *, threads: int = 1, runtime: str = "litert") -> Session:
     """As ``open_session``, for timing: an ExportedProgram is compiled where this machine can.
 
-    A session that could not be compiled says so: ``info.reference_only``.
+    Where it cannot, the session is for reference only, and ``info.caveat`` says why.
     """
-    if runtime == "torch_export":
-        from edgekit.runtimes.torch_inductor import can_compile
+    if runtime != "torch_export":
+        return open_session(path, threads=threads, runtime=runtime)
+    try:
+        return open_session(path, threads=threads, runtime="torch_inductor")
+    except SessionError as error:
+        from edgekit.runtimes.torch_export import open_reference
 
-        runtime = "torch_inductor" if can_compile() else runtime
-    return open_session(path, threads=threads, runtime=runtime)
+        # A file that is itself at fault fails here again, with its own error.
+        return open_reference(path, threads=threads, why=error.message)

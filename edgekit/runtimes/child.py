@@ -214,6 +214,7 @@ def _info(fields: Any) -> SessionInfo:
         outputs=tuple(_tensor_info(entry) for entry in fields["outputs"]),
         max_batch=fields["max_batch"],
         reference_only=fields["reference_only"],
+        caveat=fields["caveat"],
     )
 
 

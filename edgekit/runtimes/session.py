@@ -28,6 +28,8 @@ class SessionInfo:
     """Largest batch one ``run`` takes; 1 where the graph has a fixed batch of one."""
     reference_only: bool = False
     """Whether the runtime stands in for the one of a product: right, but not as fast."""
+    caveat: str | None = None
+    """Why its times do not speak for a product, where they do not; for the report."""
 
 
 class Session(Protocol):
