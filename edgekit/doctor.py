@@ -42,7 +42,10 @@ FEATURES = {
 """Extra -> what a user can do with it. Extras made only of other extras are not listed."""
 
 DEEP_PROGRAMS = {
-    "torch": "import torch; assert torch.ones(3).sum().item() == 3",
+    "torch": (
+        "import torch; assert torch.ones(3).sum().item() == 3; "
+        "print('quantized engines', *torch.backends.quantized.supported_engines)"
+    ),
     "torchao": "import torchao.quantization",
     "litert-torch": "import litert_torch",
     "ai-edge-litert": "from ai_edge_litert.interpreter import Interpreter",
@@ -52,8 +55,16 @@ DEEP_PROGRAMS = {
     "onnxruntime": "import onnxruntime; assert onnxruntime.get_available_providers()",
     "tokenizers": "import tokenizers",
 }
-"""Package -> a program that exits 0 when the package works."""
+"""Package -> a program that exits 0 when the package works; what it prints is shown."""
 DEEP_TIMEOUT_S = 180
+
+NOTES = {
+    "torch": (
+        "PyTorch deprecates FX graph mode and TorchScript, which the methods fx and dynamic use; "
+        "pt2e is what it develops"
+    ),
+}
+"""Package -> what its user should know, shown where it is installed."""
 
 _OURS = "edgekit"
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
@@ -95,12 +106,14 @@ class CacheFact:
 
 @dataclass(frozen=True)
 class DeepFact:
-    """Whether a package really runs; ``why`` is its last words when it does not."""
+    """Whether a package really runs; ``why`` is its last words when it does not, ``said`` what it
+    told when it did."""
 
     name: str
     ran: bool
     seconds: float
     why: str | None
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,6 +138,7 @@ class Diagnosis:
     cache: CacheFact
     main_extras: tuple[str, ...]
     deep: tuple[DeepFact, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def main_packages(self) -> frozenset[str]:
@@ -193,6 +207,7 @@ def diagnose(*, deep: bool = False) -> Diagnosis:
         cache=cache_fact(cache_folder()),
         main_extras=("core", *sorted(expand_extra(MAIN_EXTRA, requires))),
         deep=deep_facts(packages) if deep else (),
+        notes=tuple(NOTES[f.name] for f in packages if f.name in NOTES and f.installed),
     )
 
 
@@ -328,4 +343,5 @@ def _run_deep(name: str, program: str) -> DeepFact:
     if child.returncode != 0:
         words = child.stderr.strip().splitlines()
         why = words[-1] if words else f"exit code {child.returncode}"
-    return DeepFact(name, child.returncode == 0, time.monotonic() - start, why)
+    said = child.stdout.strip() if why is None else ""
+    return DeepFact(name, child.returncode == 0, time.monotonic() - start, why, said)

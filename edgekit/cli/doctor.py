@@ -64,7 +64,10 @@ def _show(diagnosis: Diagnosis) -> None:
     console.print(f"\ncache: {cache.path}, {cache.size_bytes / 1e6:.1f} MB{state}", soft_wrap=True)
     for fact in diagnosis.deep:
         verdict = "runs" if fact.ran else f"does not run: {fact.why}"
-        console.print(f"{fact.name} {verdict} ({fact.seconds:.1f} s)", soft_wrap=True)
+        said = f"; {fact.said}" if fact.said else ""
+        console.print(f"{fact.name} {verdict} ({fact.seconds:.1f} s){said}", soft_wrap=True)
+    for note in diagnosis.notes:
+        console.print(f"note: {note}", soft_wrap=True)
     if not diagnosis.obstacles:
         console.print("\nready: edgekit quantize --recipe mobilenet_int8")
 

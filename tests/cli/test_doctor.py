@@ -153,19 +153,36 @@ def test_deep_runs_installed_packages_in_children(monkeypatch: pytest.MonkeyPatc
     present = facts(torch="2.13.0", click="8.5", onnx="1.2", ai_edge_litert="2.3").values()
     monkeypatch.setattr(doctor, "DEEP_TIMEOUT_S", 3)
     programs = {
-        "torch": "assert 1 + 1 == 2",
+        "torch": "print('engines', 'x86')",
         "onnx": "raise ImportError('no such symbol')",
         "click": "import os; os._exit(139)",
         "ai-edge-litert": "import time; time.sleep(60)",
         "pillow-heif": "raise SystemExit('is not installed: never run')",
     }
-    ran = {fact.name: (fact.ran, fact.why) for fact in deep_facts(present, programs)}
+    ran = {f.name: (f.ran, f.why, f.said) for f in deep_facts(present, programs)}
     assert ran == {
-        "torch": (True, None),
-        "onnx": (False, "ImportError: no such symbol"),
-        "click": (False, "exit code 139"),
-        "ai-edge-litert": (False, "no answer in 3 s"),
+        "torch": (True, None, "engines x86"),
+        "onnx": (False, "ImportError: no such symbol", ""),
+        "click": (False, "exit code 139", ""),
+        "ai-edge-litert": (False, "no answer in 3 s", ""),
     }
+
+
+def test_torchs_deprecations_are_told_where_torch_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "requires", lambda name: REQUIRES)
+    versions = {"edgekit": "0.1.0", "torch": "2.13.0"}
+    monkeypatch.setattr(metadata, "version", lambda name: versions.get(name) or absent(name))
+    main(["doctor"])
+    assert "note: PyTorch deprecates FX graph mode" in capsys.readouterr().out
+    del versions["torch"]
+    main(["doctor"])
+    assert "FX" not in capsys.readouterr().out
+
+
+def absent(name: str) -> str:
+    raise metadata.PackageNotFoundError(name)
 
 
 def test_every_plain_extra_says_what_it_is_for(repository: Path) -> None:
