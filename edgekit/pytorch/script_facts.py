@@ -17,6 +17,8 @@ from edgekit.types import ArtefactFacts, FloatOp, ModuleFact
 
 Compute = Literal["int8", "int8 dynamic", "int8 weights", "float"]
 
+_ITSELF = "the model itself"
+
 # fmt: off
 # Operators of aten that compute with weights in float; _convolution is any that was traced.
 _FLOAT_WEIGHTED = frozenset({
@@ -42,7 +44,8 @@ class _Findings:
     """What the walk has met so far."""
 
     ops: int = 0
-    float_ops: dict[tuple[str, str], FloatOp] = field(default_factory=dict)
+    float_ops: dict[tuple[str, str], None] = field(default_factory=dict)
+    """Operator and module, each once, in order."""
     computes: dict[str, Compute] = field(default_factory=dict)
     weights: dict[str, set[str]] = field(default_factory=dict)
     """Dotted names of the attributes that hold a module's weights, by module."""
@@ -66,7 +69,9 @@ def inspect(file: Path) -> ArtefactFacts:
         input_dtypes=tuple(spec.dtype for spec in description.inputs),
         output_dtypes=tuple("quint8" if state == "int8" else "float32" for state in outputs),
         ops=findings.ops,
-        float_ops=tuple(findings.float_ops.values()),
+        float_ops=tuple(
+            FloatOp(op, _own_name(script, layer) or _ITSELF) for op, layer in findings.float_ops
+        ),
         transposes=None,
         macs=None,
         int8_mac_fraction=None,
@@ -164,9 +169,7 @@ def _operate(
     int8 = "int8" in given
     computes_in_float = not int8 and "float" in given and name not in _MOVES
     if computes_in_float and compute in (None, "float"):
-        layer = path or "the model itself"
-        op = name.strip("_")
-        findings.float_ops.setdefault((op, layer), FloatOp(op, layer))
+        findings.float_ops[name.strip("_"), path] = None
     if int8:
         return "int8"
     return "float" if given or compute is not None else None
@@ -189,14 +192,21 @@ def _compute(kind: str) -> Compute | None:
 def _modules(script: Any, findings: _Findings, description: Description) -> tuple[ModuleFact, ...]:
     return tuple(
         ModuleFact(
-            name=path or "the model itself",
+            name=_own_name(script, path) or _ITSELF,
             type=str(_child(script, path).original_name),
             compute=compute,
             bytes=sum(_bytes(_attribute(script, name)) for name in findings.weights[path]),
-            why=_why(path, compute, description.kept_float),
+            why=_why(_own_name(script, path), compute, description.kept_float),
         )
         for path, compute in findings.computes.items()
     )
+
+
+def _own_name(script: Any, path: str) -> str:
+    """The name in the source model: FX puts layers it fused but left float into one."""
+    parent, _, name = path.rpartition(".")
+    fused = name.isdigit() and ".ao.nn.intrinsic." in str(_child(script, parent)._c._type())
+    return parent if fused else path
 
 
 def _why(path: str, compute: Compute, kept_float: Mapping[str, str]) -> str | None:

@@ -1,0 +1,207 @@
+"""Static INT8 by FX: engines held to their reference, ReLU6, weights that cannot overflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from edgekit.errors import ConversionError, MissingError, RecipeError
+from edgekit.methods import load_method
+from edgekit.pytorch.script_facts import inspect
+from edgekit.recipe.schema import InputSpec, ModuleRule
+from edgekit.runtimes import open_session
+from tests.methods.torch_jobs import answers, sqnr_db, torch_job
+
+IMAGE = InputSpec("image", (1, 3, 16, 16), "float32", "NCHW")
+ENGINES = torch.backends.quantized.supported_engines
+
+
+class Net(nn.Module):
+    """ReLU6 behind a folded norm, behind a depthwise layer, and one module used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(16)
+        self.clip = nn.ReLU6()
+        self.deep = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.point = nn.Conv2d(16, 24, 1)
+        self.head = nn.Linear(24, 10)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.4)
+
+    def forward(self, image: Tensor) -> Tensor:
+        hidden = self.clip(self.norm(self.stem(image)))
+        hidden = self.clip(self.deep(hidden))
+        answer: Tensor = self.head(self.point(hidden).mean((2, 3)))
+        return answer
+
+
+class Clipped(nn.Module):
+    """A ReLU6 that no layer can absorb: it follows an addition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.clip = nn.ReLU6()
+
+    def forward(self, image: Tensor) -> Tensor:
+        hidden = self.conv(image)
+        answer: Tensor = self.clip(hidden + hidden).mean((2, 3))
+        return answer
+
+
+class Branching(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.part = Part()
+
+    def forward(self, image: Tensor) -> Tensor:
+        answer: Tensor = self.part(self.conv(image))
+        return answer
+
+
+class Part(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.isnan().any():
+            x = x * 0
+        answer: Tensor = self.head(x.mean((2, 3)))
+        return answer
+
+
+def made(module: nn.Module, folder: Path, **options: Any) -> tuple[Any, Any]:
+    job = torch_job(module, folder, method="fx", inputs=(IMAGE,), **options)
+    return job, load_method("fx").quantize(job)
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_every_engine_answers_like_the_float_model(backend: str, tmp_path: Path) -> None:
+    job, result = made(Net(), tmp_path, backend=backend)
+    wanted = answers(job.model.open_session(1), job)
+    file = result.artefact.path
+    found = answers(open_session(file, runtime="torchscript"), job)
+    assert sqnr_db(wanted, found) > 25
+    assert result.artefact.notes["backend"] == backend
+    np.testing.assert_allclose(answers(result.baseline.open_session(1), job), wanted, atol=1e-4)
+    facts = inspect(file)
+    assert facts.modules is not None
+    assert [(fact.name, fact.compute) for fact in facts.modules] == [
+        (name, "int8") for name in ("stem", "deep", "point", "head")
+    ]
+    assert facts.float_ops == ()
+    assert file.stat().st_size < result.baseline.size_bytes * 2  # both are all archive here
+
+
+def test_a_second_run_takes_the_statistics_from_the_cache(tmp_path: Path) -> None:
+    job, first = made(Net(), tmp_path)
+    before = first.artefact.path.read_bytes()
+    again = load_method("fx").quantize(job)
+    assert (first.calibration_cached, again.calibration_cached) == (False, True)
+    with open_session(again.artefact.path, runtime="torchscript") as session:
+        feeds = next(iter(job.calibration)).feeds
+        found = session.run(feeds)["output"]
+    first.artefact.path.write_bytes(before)
+    with open_session(first.artefact.path, runtime="torchscript") as session:
+        np.testing.assert_array_equal(session.run(feeds)["output"], found)
+
+
+def test_an_engine_that_disagrees_with_its_reference_is_refused(tmp_path: Path) -> None:
+    """QNNPACK of torch 2.13 clamps a channels-last tensor into the wrong places."""
+    if "qnnpack" not in ENGINES:
+        pytest.skip("no qnnpack in this torch")
+    with pytest.raises(ConversionError, match=r"qnnpack \(.* dB from its reference") as caught:
+        made(Clipped(), tmp_path, backend="qnnpack")
+    assert caught.value.exit_code == 1
+    assert "backend" in str(caught.value.hint)
+
+
+def test_an_engine_this_torch_lacks_is_named_with_those_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "edgekit.pytorch.dynamic_engine.supported_engines", lambda: ("x86", "onednn")
+    )
+    with pytest.raises(MissingError, match="no quantized engine qnnpack; it has x86, onednn"):
+        made(Net(), tmp_path, backend="qnnpack")
+
+
+def test_rules_leave_modules_float_or_give_them_other_bits(tmp_path: Path) -> None:
+    rules = (
+        ModuleRule(place="first", method="float"),
+        ModuleRule(name="head", method="dynamic"),
+        ModuleRule(name="point", weight_bits=4),
+    )
+    _, result = made(Net(), tmp_path, modules=rules)
+    facts = inspect(result.artefact.path)
+    assert facts.modules is not None
+    assert {fact.name: (fact.compute, fact.why) for fact in facts.modules} == {
+        "stem": ("float", "the recipe leaves it out (quantize.modules[0])"),
+        "deep": ("int8", None),
+        "point": ("int8", None),
+        "head": ("int8 dynamic", None),
+    }
+    assert facts.float_ops is not None
+    assert "stem" in {op.layer for op in facts.float_ops}
+    point = torch.jit.load(str(result.artefact.path)).point
+    codes = torch.ops.quantized.conv2d_unpack(point._packed_params)[0].int_repr()
+    assert int(codes.min()) >= -8
+    assert int(codes.max()) <= 7
+
+
+def test_only_linear_can_be_dynamic(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"modules\[0\].*only Linear.*stem is a Conv2d"):
+        made(Net(), tmp_path, modules=(ModuleRule(name="stem", method="dynamic"),))
+
+
+def test_a_type_without_an_int8_kernel_stays_float_and_says_so(tmp_path: Path) -> None:
+    class Odd(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix = nn.Bilinear(10, 10, 10)
+
+        def forward(self, image: Tensor) -> Tensor:
+            x = super().forward(image)
+            answer: Tensor = self.mix(x, x)
+            return answer
+
+    _, result = made(Odd(), tmp_path)
+    facts = inspect(result.artefact.path)
+    assert facts.modules is not None
+    (mix,) = [fact for fact in facts.modules if fact.name == "mix"]
+    assert (mix.compute, mix.why) == ("float", "FX has no static INT8 kernel for Bilinear")
+    assert mix.bytes == 4 * (1000 + 10)
+
+
+def test_control_flow_is_refused_with_its_line_and_the_way_out_works(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match=r"depends on the values.*test_fx\.py:\d+ \(if x.is"):
+        made(Branching(), tmp_path / "a")
+    rule = ModuleRule(name="part", method="float")
+    _, result = made(Branching(), tmp_path / "b", modules=(rule,))
+    facts = inspect(result.artefact.path)
+    assert facts.modules is not None
+    assert {fact.name: fact.compute for fact in facts.modules} == {
+        "conv": "int8",
+        "part.head": "float",
+    }
+
+
+def test_an_observer_that_saw_no_data_is_named(tmp_path: Path) -> None:
+    class Empty(Net):
+        def forward(self, image: Tensor) -> Tensor:
+            answer: Tensor = self.head(super().forward(image)[:0, :10].repeat(1, 3)[:, :24])
+            return answer
+
+    with pytest.raises(ConversionError, match="no sample reached"):
+        made(Empty(), tmp_path)

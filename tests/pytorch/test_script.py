@@ -1,0 +1,110 @@
+"""TorchScript files: what is written, what is not, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from edgekit.cache import Cache
+from edgekit.errors import ConversionError, MismatchError
+from edgekit.pytorch.description import FILE, describe
+from edgekit.pytorch.script import example, float_baseline, save
+from edgekit.recipe.schema import InputSpec
+from tests.methods.torch_jobs import torch_source
+
+ROWS = InputSpec("rows", (1, 4))
+DESCRIPTION = describe((ROWS,), ("output",), kept_float={})
+
+
+class Dense(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        answer: Tensor = self.head(rows)
+        return answer
+
+
+class Branching(Dense):
+    def forward(self, rows: Tensor) -> Tensor:
+        return super().forward(rows) if rows.sum() > 0 else rows[:, :3]
+
+
+def test_the_file_holds_module_and_description_only(tmp_path: Path) -> None:
+    module, rows = Dense(), torch.ones(1, 4)
+    file = tmp_path / "model.ts"
+    assert save(module, [(rows,)], DESCRIPTION, file) == ()
+    torch.testing.assert_close(torch.jit.load(str(file))(rows), module(rows))
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        content = b"".join(archive.read(name) for name in names)
+    assert f"archive/extra/{FILE}" in names
+    assert not [name for name in names if "traced_inputs" in name or name.endswith("debug_pkl")]
+    assert str(Path(__file__).parent).encode() not in content
+    assert [path.name for path in tmp_path.iterdir()] == ["model.ts"]
+
+
+def test_the_same_module_gives_the_same_bytes_in_another_process(
+    tmp_path: Path, repository: Path
+) -> None:
+    """In one process torch numbers the types it has traced before."""
+    program = (
+        "import sys; from pathlib import Path; import torch\n"
+        "from tests.pytorch.test_script import DESCRIPTION, Dense, save\n"
+        "save(Dense(), [(torch.ones(1, 4),)], DESCRIPTION, Path(sys.argv[1]))"
+    )
+    for name in ("a", "b"):
+        command = [sys.executable, "-c", program, str(tmp_path / name)]
+        subprocess.run(command, check=True, cwd=repository, stderr=subprocess.DEVNULL)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_branch_that_the_trace_fixed_is_found_by_another_example(tmp_path: Path) -> None:
+    positive, negative = torch.ones(1, 4), -torch.ones(1, 4)
+    fixed = save(Branching(), [(positive,)], DESCRIPTION, tmp_path / "model.ts")
+    assert fixed
+    assert "test_script.py" in fixed[0]
+    with pytest.raises(MismatchError, match="answers otherwise") as caught:
+        save(Branching(), [(positive,), (negative,)], DESCRIPTION, tmp_path / "other.ts")
+    assert "test_script.py" in str(caught.value.hint)
+    assert not (tmp_path / "other.ts").exists()
+
+
+def test_what_cannot_be_traced_is_told_in_a_line(tmp_path: Path) -> None:
+    class Texts(nn.Module):
+        def forward(self, rows: Tensor) -> str:
+            return "text"
+
+    with pytest.raises(ConversionError, match="Texts cannot be traced"):
+        save(Texts(), [(torch.ones(1, 4),)], DESCRIPTION, tmp_path / "model.ts")
+
+
+def test_the_float_baseline_is_made_once(tmp_path: Path) -> None:
+    source = torch_source(Dense().eval(), (ROWS,))
+    rows = torch.ones(1, 4)
+    baseline = float_baseline(source, [(rows,)], cache=Cache(tmp_path))
+    written = baseline.files["model"].stat().st_mtime_ns
+    again = float_baseline(source, [(rows,)], cache=Cache(tmp_path))
+    assert again.files["model"].stat().st_mtime_ns == written
+    with baseline.open_session(1) as session:
+        assert session.info.runtime == "torchscript"
+        found = session.run({"rows": rows.numpy()})["output"]
+    torch.testing.assert_close(torch.from_numpy(found), source.value(rows).detach())
+    assert baseline.size_bytes == baseline.files["model"].stat().st_size
+
+
+def test_examples_are_permuted_to_the_modules_layout() -> None:
+    import numpy as np
+
+    image = np.arange(24, dtype=np.float32).reshape(1, 2, 4, 3)
+    (tensor,) = example({"image": image}, (InputSpec("image", (1, 3, 2, 4), layout="NCHW"),))
+    assert tuple(tensor.shape) == (1, 3, 2, 4)
+    assert float(tensor[0, 2, 1, 3]) == image[0, 1, 3, 2]
