@@ -10,46 +10,49 @@ Imports torch.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 from torch.fx import GraphModule, Node
 from torch.nn import functional
 
 _WEIGHTED = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d, torch.nn.Linear)
 _NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)
-# What FX fuses with ReLU; Conv1d has no entry with a batch norm of another width, nor Linear in
-# eval mode without one: whatever did not fuse is found by its type afterwards.
 _SUFFIX = "_relu"
 
 
-def relu6_to_relu(graph_module: GraphModule) -> tuple[str, ...]:
-    """Rewrite in place; the names of the layers whose ReLU6 is written as ReLU now."""
-    layers = []
+def relu6_to_relu(graph_module: GraphModule) -> tuple[tuple[str, str], ...]:
+    """Rewrite in place; the names of the layers whose ReLU6 is written as ReLU now, each with that
+    of its ReLU."""
+    rewritten = []
     modules = dict(graph_module.named_modules())
+    calls = Counter(str(node.target) for node in graph_module.graph.nodes)
     for node in list(graph_module.graph.nodes):
         if not _is_relu6(node, modules):
             continue
         before = node.args[0]
         layer = _only_layer(before, modules)
-        if layer is None or not isinstance(before.target, str):
+        if layer is None or calls[layer] > 1:  # one ReLU cannot stand behind several calls
             continue
-        name = before.target + _SUFFIX
+        name = f"{before.target}{_SUFFIX}"
         graph_module.add_submodule(name, torch.nn.ReLU().train(graph_module.training))
         with graph_module.graph.inserting_before(node):
             relu = graph_module.graph.call_module(name, (before,))
         node.replace_all_uses_with(relu)
         graph_module.graph.erase_node(node)
-        layers.append(layer)
+        rewritten.append((layer, name))
     graph_module.recompile()
-    return tuple(layers)
+    return tuple(rewritten)
 
 
-def relu_to_relu6(prepared: GraphModule, layers: tuple[str, ...]) -> None:
-    """Put ReLU6 back into the fused modules of ``layers``."""
-    for name in layers:
-        fused = prepared.get_submodule(name)
-        assert isinstance(fused, torch.nn.Sequential)  # FX fuses every pair listed above
-        assert isinstance(fused[1], torch.nn.ReLU)
-        fused[1] = torch.nn.ReLU6()
+def relu_to_relu6(prepared: GraphModule, rewritten: tuple[tuple[str, str], ...]) -> None:
+    """Put ReLU6 back: into the fused module, or where FX did not fuse the two."""
+    for layer, relu in rewritten:
+        fused = prepared.get_submodule(layer)
+        if isinstance(fused, torch.nn.Sequential):
+            fused[1] = torch.nn.ReLU6()
+        else:
+            prepared.set_submodule(relu, torch.nn.ReLU6())
 
 
 def _is_relu6(node: Node, modules: dict[str, torch.nn.Module]) -> bool:
