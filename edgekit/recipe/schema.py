@@ -248,7 +248,7 @@ class QatSpec:
     freeze_after: float = field(
         default=0.5,
         metadata=_doc(
-            "share of the steps after which batch norm statistics and ranges stay as they are",
+            "share of the steps after which the ranges of activations are taken again, and stay",
             at_least=0,
             at_most=1,
         ),
