@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from edgekit.artefact import open_artefact
 from edgekit.data.arrays import ArrayDataset, open_arrays
@@ -236,3 +238,16 @@ def test_a_program_that_was_exported_elsewhere(trained: Net, tmp_path: Path) -> 
     )
     made = _quantized(dataclasses.replace(job, model=source))
     assert _loss(made.artefact) < 0.5 * _loss(made.alternatives[WITHOUT])
+
+
+def test_the_training_step_of_the_guide(trained: Net, tmp_path: Path, repository: Path) -> None:
+    guide = (repository / "docs" / "your-own-model.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(# finetune\.py\n.*?)```", guide, re.DOTALL)
+    (section,) = re.findall(r"```yaml\n(quantize:\n[^`]*  qat:\n.*?)```", guide, re.DOTALL)
+    (tmp_path / "finetune.py").write_text(code, encoding="utf-8")
+    keys = yaml.safe_load(section)["quantize"]["qat"]
+    keys["training_step"] = str(tmp_path / keys["training_step"])
+    made = _quantized(_job(trained, tmp_path, qat=QatSpec(**{**keys, "steps": 20})))
+    notes = made.artefact.notes["fine_tuning"]
+    assert notes["learning_rate"] == 0.0005
+    assert notes["loss_last"] < notes["loss_first"]
