@@ -138,7 +138,7 @@ def test_relu6_is_kept_wherever_it_stands(place: str, tmp_path: Path) -> None:
     job, result = made(Places(), tmp_path)
     wanted = answers(job.model.open_session(1), job)
     found = answers(open_session(result.artefact.path, runtime="torchscript"), job)
-    # Where nothing absorbs it, ReLU6 has the range of what it clips; lost, it would leave 0 dB.
+    # Where no layer absorbs it, ReLU6 shares the coarse range of what it clips.
     assert sqnr_db(wanted, found) > 15
 
 
