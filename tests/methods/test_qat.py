@@ -160,6 +160,29 @@ def _job_without(net: torch.nn.Module, folder: Path, method: str) -> QuantizeJob
     return dataclasses.replace(job, options=dataclasses.replace(job.options, qat=None))
 
 
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("pt2e", {"backend": "xnnpack"}),
+        ("pt2e", {"backend": "x86", "modules": ()}),
+        ("pt2e", {"per_channel": False}),
+        ("fx", {"backend": "onednn"}),
+    ],
+)
+def test_training_starts_from_what_calibration_alone_gives(
+    trained: Net, tmp_path: Path, method: str, options: dict[str, Any]
+) -> None:
+    whole = QatSpec(steps=1, batch=200)  # all that the calibration role has
+    job = _job(trained, tmp_path, method, qat=whole, **options)
+    made = _quantized(job)
+    assert len(job.calibration) == 200
+    x = np.concatenate([sample.feeds["image"] for sample in job.calibration])
+    labels = torch.tensor([sample.label for sample in job.calibration])
+    scores = torch.tensor(_scores(made.alternatives[WITHOUT], x.transpose(0, 3, 1, 2)))
+    loss = float(torch.nn.functional.cross_entropy(scores, labels))
+    assert made.artefact.notes["fine_tuning"]["loss_first"] == pytest.approx(loss, rel=0.02)
+
+
 def test_the_source_stays_as_it_was(trained: Net, tmp_path: Path) -> None:
     before = copy.deepcopy(trained.state_dict())
     few = dataclasses.replace(QAT, steps=2)
