@@ -14,6 +14,7 @@ import torch
 from torch.export.graph_signature import InputKind
 
 from edgekit.pytorch.description import FILE, Description
+from edgekit.pytorch.export import quiet_warnings
 
 # What the description of a node keeps: its shape, and the modules it came from.
 _KEPT_META = ("val", "nn_module_stack")
@@ -31,7 +32,7 @@ def save_program(
     strip(program)
     temporary = file.with_name(f".{file.name}.writing")
     try:
-        with temporary.open("wb") as stream:
+        with quiet_warnings(), temporary.open("wb") as stream:
             torch.export.save(program, stream, extra_files={FILE: description.to_json()})
         os.replace(temporary, file)
     finally:
