@@ -184,9 +184,12 @@ def _without_sources(saved: io.BytesIO) -> bytes:
     reader = PyTorchFileReader(saved)
     stripped = io.BytesIO()
     writer = PyTorchFileWriter(stripped)
-    written_at_the_end = {"version", "byteorder", ".data/serialization_id", ".format_version"}
-    writer.set_min_version(int(reader.get_record("version")))
-    for name in reader.get_all_records():
+    names = reader.get_all_records()
+    # Files of operators younger than format 5 (gelu is one) keep their version elsewhere.
+    version = "version" if "version" in names else ".data/version"
+    written_at_the_end = {version, "byteorder", ".data/serialization_id", ".format_version"}
+    writer.set_min_version(int(reader.get_record(version)))
+    for name in names:
         if name in written_at_the_end or name.endswith(".debug_pkl"):
             continue
         record = reader.get_record(name)

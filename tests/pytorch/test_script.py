@@ -52,6 +52,12 @@ def test_the_file_holds_module_and_description_only(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model.ts"]
 
 
+def test_operators_of_a_later_file_format_are_written_too(tmp_path: Path) -> None:
+    module, rows, file = nn.Sequential(Dense(), nn.GELU()), torch.ones(1, 4), tmp_path / "model.ts"
+    save(module, [(rows,)], DESCRIPTION, file)
+    torch.testing.assert_close(torch.jit.load(str(file))(rows), module(rows))
+
+
 def test_the_same_module_gives_the_same_bytes_in_another_process(
     tmp_path: Path, repository: Path
 ) -> None:
