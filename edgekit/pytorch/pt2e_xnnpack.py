@@ -2,8 +2,8 @@
 
 int8 activations, affine and per tensor; int8 weights, symmetric. It differs from litert-torch's
 quantizer and the one torchao carries for its tests, which follow the same scheme, in what it fuses:
-a clamp behind a convolution (ReLU6) is part of it. Quantized apart, the clamp shares the range of what it clips, and
-most of the 256 steps are spent on values that are cut off next.
+a clamp behind a convolution (ReLU6) is part of it. Quantized apart, the clamp shares the range of
+what it clips, and most of the 256 steps are spent on values that are cut off next.
 
 A tensor between two operators that are not quantized stays float.
 """
