@@ -63,7 +63,7 @@ def inspect(file: Path) -> ArtefactFacts:
     script = load_script(file, description)
     findings = _Findings()
     given = ["float" if spec.dtype == "float32" else None for spec in description.inputs]
-    states = _walk(script, "", given, findings)
+    states = _walk(script, "", given, {}, findings)
     outputs = _flat(states)
     return ArtefactFacts(
         input_dtypes=tuple(spec.dtype for spec in description.inputs),
@@ -79,14 +79,21 @@ def inspect(file: Path) -> ArtefactFacts:
     )
 
 
-def _walk(module: Any, path: str, arguments: list[Any], findings: _Findings) -> Any:
-    """Follow ``module``'s graph; the state of its output: "int8", "float", or a list of them."""
+def _walk(
+    module: Any, path: str, arguments: list[Any], handed: Mapping[int, str], findings: _Findings
+) -> Any:
+    """Follow ``module``'s graph; the state of its output: "int8", "float", or a list of them.
+
+    ``handed`` are the attributes among the arguments, by position: of a module that is called
+    twice, the caller hands the weights in.
+    """
     graph = module.graph
     inputs = list(graph.inputs())
     states: dict[str, Any] = {
         value.debugName(): state for value, state in zip(inputs[1:], arguments, strict=False)
     }
     places = {inputs[0].debugName(): path}
+    places |= {inputs[index + 1].debugName(): place for index, place in handed.items()}
     _walk_block(graph, module, path, states, places, findings)
     results = [states.get(value.debugName(), "float") for value in graph.outputs()]
     return results[0] if len(results) == 1 else results
@@ -113,7 +120,11 @@ def _walk_block(
             called = places[names[0]]
             inner = called[len(path) + 1 :] if path else called
             states[outputs[0]] = _walk(
-                _child(module, inner), called, [states.get(name) for name in names[1:]], findings
+                _child(module, inner),
+                called,
+                [states.get(name) for name in names[1:]],
+                {index: places[name] for index, name in enumerate(names[1:]) if name in places},
+                findings,
             )
             continue
         for inside in node.blocks():

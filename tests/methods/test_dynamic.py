@@ -25,6 +25,7 @@ from edgekit.pytorch.dynamic_engine import (
 )
 from edgekit.pytorch.dynamic_modules import library, quantize_modules
 from edgekit.pytorch.dynamic_plan import plan_modules
+from edgekit.pytorch.script_facts import inspect
 from edgekit.recipe.schema import InputSpec, ModuleRule, QuantizeSpec
 from edgekit.runtimes import open_session
 from edgekit.runtimes.torchscript import on_engine, read_description
@@ -165,6 +166,15 @@ def test_the_file_is_int8_and_says_what_stayed_float(tmp_path: Path) -> None:
     assert graph.count("quantized::embedding_bag_byte") == 1
     assert graph.count("aten::linear") == 0
     assert _sqnr_db(job, quantized) > 28
+    facts = inspect(quantized.artefact.path)
+    assert facts.modules is not None
+    assert {module.name: (module.type, module.compute) for module in facts.modules} == {
+        "words": ("Embedding", "int8 weights"),
+        "bag": ("EmbeddingBag", "int8 weights"),
+        "mixer": ("Conv1d", "float"),
+        "first": ("Linear", "int8 dynamic"),
+        "head.1": ("Linear", "int8 dynamic"),
+    }
 
 
 def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
