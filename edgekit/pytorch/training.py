@@ -54,7 +54,10 @@ def fine_tune(
     progress: Progress,
     on_freeze: Callable[[], None],
 ) -> tuple[float, ...]:
-    """Train all weights of ``model`` in place by Adam, and return the loss of every step.
+    """Train all weights of ``model`` in place, and return the loss of every step.
+
+    Adam, its learning rate falling to zero along a half cosine (Loshchilov and Hutter 2017,
+    arXiv:1608.03983, without restarts).
 
     ``on_freeze`` is called once, before step ``freeze_after * steps`` (after the last step where
     that is all of them). The same seed, data, threads and machine give the same weights.
@@ -74,6 +77,8 @@ def fine_tune(
     for weight in weights:
         weight.requires_grad_(True)
     optimizer = torch.optim.Adam(weights, lr=spec.learning_rate)
+    # Weights beside a rounding boundary end on one side of it only where steps become small.
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, spec.steps)
     freeze_at = round(spec.freeze_after * spec.steps)
     losses: list[float] = []
     with (
@@ -87,6 +92,7 @@ def fine_tune(
             if number == freeze_at:
                 on_freeze()
             losses.append(_step(model, loss_of, batch, optimizer, number, spec))
+            schedule.step()
             task.advance()
         if freeze_at == spec.steps:
             on_freeze()

@@ -244,7 +244,9 @@ class QatSpec:
     samples: int = field(
         default=10_000, metadata=_doc("labelled samples that steps are drawn from", at_least=1)
     )
-    learning_rate: float = field(default=1e-4, metadata=_doc("of the Adam optimizer", above=0))
+    learning_rate: float = field(
+        default=1e-4, metadata=_doc("of the Adam optimizer; falls to 0 along a cosine", above=0)
+    )
     freeze_after: float = field(
         default=0.5,
         metadata=_doc(
