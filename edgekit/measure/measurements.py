@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 
@@ -135,21 +136,22 @@ def _time(
     if not spec.enabled:
         return NotMeasured("latency.enabled is false")
     sample = next(iter(data.fidelity))
-    with (
-        run.stage("latency"),
-        baseline.open_session(spec.threads) as before,
-        open_timed(artefact.path, threads=spec.threads, runtime=artefact.runtime) as after,
-        run.progress.task("Timing float and INT8 in turns", spec.rounds) as bar,
-    ):
-        timed = measure_pair(
-            before,
-            after,
-            stored_feeds(before, sample),
-            stored_feeds(after, sample),
-            rounds=spec.rounds,
-            runs_per_round=spec.runs_per_round,
-            task=bar,
-        )
+    with run.stage("latency"), ExitStack() as opened:
+        with run.progress.task("Opening both models for timing"):  # some are compiled for it
+            before = opened.enter_context(baseline.open_session(spec.threads))
+            after = opened.enter_context(
+                open_timed(artefact.path, threads=spec.threads, runtime=artefact.runtime)
+            )
+        with run.progress.task("Timing float and INT8 in turns", spec.rounds) as bar:
+            timed = measure_pair(
+                before,
+                after,
+                stored_feeds(before, sample),
+                stored_feeds(after, sample),
+                rounds=spec.rounds,
+                runs_per_round=spec.runs_per_round,
+                task=bar,
+            )
     if timed.caveat is not None:
         run.note(f"host latency: {timed.caveat}")
     return timed

@@ -21,6 +21,8 @@ _STATUS_STYLES = {
     Status.INCONCLUSIVE: "yellow",
     Status.NOT_MEASURED: "yellow",
 }
+FLOAT_MODULES_SHOWN = 4
+"""More modules than this that stayed float are counted, not named."""
 _VERDICT_STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red"}
 
 
@@ -35,6 +37,7 @@ def render(report: Report) -> Group:
         if check.status is not Status.PASS:
             label = (f"{check.name}:", _STATUS_STYLES[check.status])
             parts.append(Text.assemble(label, f" {check.why}"))
+    parts += [Text(f"float: {line}", style="dim") for line in _float_modules(report)]
     parts += [Text(f"note: {note}", style="dim") for note in report.notes]
     verdict = report.verdict
     parts.append(
@@ -116,13 +119,17 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
     facts = report.facts
     if facts.modules is not None:
         int8 = sum(module.compute != "float" for module in facts.modules)
-        left = len(facts.modules) - int8
-        yield ("modules in INT8", "", f"{int8} of {len(facts.modules)}", f"{left} float")
+        yield (
+            "modules in INT8",
+            "",
+            f"{int8} of {len(facts.modules)}",
+            f"{len(facts.modules) - int8} float",
+        )
     if facts.int8_mac_fraction is not None and facts.float_ops is not None:
         yield (
             "MACs in INT8",
             "",
-            f"{facts.int8_mac_fraction:.0%}",
+            f"{facts.int8_mac_fraction:.{0 if facts.int8_mac_fraction == 1 else 1}%}",
             f"{len(facts.float_ops)} of {facts.ops} ops float",
         )
 
@@ -143,6 +150,15 @@ def _alternative_rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
         )
         label = "SQNR" if other.fidelity.agreement is None else "same class"
         yield (f"{label} {name}", "", figure, f"{other.fidelity.n} samples")
+
+
+def _float_modules(report: Report) -> Iterator[str]:
+    """The modules that stayed float in a quantized file, with the reason; a few, then a count."""
+    left = [module for module in report.facts.modules or () if module.compute == "float"]
+    for module in left[:FLOAT_MODULES_SHOWN]:
+        yield f"{module.name} ({module.type})" + (f", {module.why}" if module.why else "")
+    if len(left) > FLOAT_MODULES_SHOWN:
+        yield f"and {len(left) - FLOAT_MODULES_SHOWN} more modules; report.json has them all"
 
 
 def _checks(checks: tuple[Check, ...]) -> Table:

@@ -49,8 +49,9 @@ if TYPE_CHECKING:
     import torch
 
 RUNTIME = "torch_inductor"
-AGREES_DB = 20.0
-"""Least SQNR of the compiled answers against the program's own; saturating kernels give less."""
+AGREES_DB = 16.0
+"""Least SQNR of the compiled answers against the program's own. On a CPU without INT8 dot product
+MobileNetV2 gives 20 dB with weights of 7 bits, which cannot saturate, and 3 to 13 with 8."""
 _PACKAGE = "compiled.pt2"
 _FINDINGS = "findings.json"
 # Raise when the same program would be compiled otherwise.

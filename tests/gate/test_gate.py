@@ -17,6 +17,7 @@ from edgekit.numerics.fidelity import OutputFidelity
 from edgekit.recipe.schema import GateSpec, QuantizeSpec
 from edgekit.report import NotMeasured
 from tests.report.sample import (
+    CAVEAT,
     FACTS,
     FIDELITY,
     FLOAT_OPS,
@@ -25,6 +26,7 @@ from tests.report.sample import (
     SIZE,
     TOP1,
     report,
+    torch_report,
 )
 
 NOTHING_ASKED = GateSpec(full_integer=False)
@@ -221,6 +223,18 @@ def test_the_speedup_decides_unless_the_cpu_lacks_what_phones_have(
         assert made.verdict is verdict([check(expected)])
 
 
+def test_a_time_that_speaks_for_no_product_is_shown_and_decides_nothing() -> None:
+    gate = GateSpec(speedup_min=100.0)
+    made = torch_report(gate)
+    found = made.checks[-1]
+    assert (found.status, found.required, found.value) == (Status.FAIL, False, 2.219)
+    assert found.why.endswith(f"; not held against the model, since {CAVEAT}")
+    assert made.verdict is Verdict.PASS
+    compiled = torch_report(gate, latency=LATENCY)
+    assert compiled.checks[-1].required
+    assert compiled.verdict is Verdict.FAIL
+
+
 def test_a_speedup_that_was_not_timed_is_not_measured() -> None:
     made = report(GateSpec(speedup_min=1.0), latency=NotMeasured("latency.enabled is false"))
     assert made.checks[-1].status is Status.NOT_MEASURED
@@ -238,6 +252,15 @@ def test_a_float_operator_is_named_with_its_layer() -> None:
     assert "LEAKY_RELU at features/3/act; PRELU at head/act" in found.why
     assert "quantize.allow_float_ops" in found.why
     assert made.exit_code == 1
+
+
+def test_float_operators_where_no_full_integer_was_promised() -> None:
+    names = [item.name for item in torch_report(GateSpec()).checks]
+    assert names == []
+    asked = torch_report(GateSpec(full_integer=True)).checks
+    assert [(item.name, item.status) for item in asked] == [("artefact.full_integer", Status.FAIL)]
+    waived = report(GateSpec(full_integer=False), facts=replace(FACTS, float_ops=FLOAT_OPS))
+    assert "artefact.full_integer" not in [item.name for item in waived.checks]
 
 
 def test_float_operators_that_the_recipe_allows() -> None:

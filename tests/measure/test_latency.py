@@ -26,9 +26,18 @@ from tests import tflite_models as models
 class RecordedSession:
     """Answers ``time_ms`` from a list of times, the last one forever; keeps a diary."""
 
-    def __init__(self, name: str, times_ms: list[float], diary: list[Any], threads: int = 1):
+    def __init__(
+        self,
+        name: str,
+        times_ms: list[float],
+        diary: list[Any],
+        threads: int = 1,
+        caveat: str | None = None,
+    ):
         self.name, self.times_ms, self.diary = name, times_ms, diary
-        self.info = SessionInfo("recorded", "1", threads, (), (), 1)
+        self.info = SessionInfo(
+            name, "1", threads, (), (), 1, reference_only=caveat is not None, caveat=caveat
+        )
         self.runs = 0
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
@@ -85,6 +94,27 @@ def test_rounds_are_interleaved_in_alternating_order_without_the_collector() -> 
     assert (found.speedup, found.threads, found.rounds, found.runs_per_round) == (2.0, 1, 4, 5)
     assert found.raw.float_ms.shape == found.raw.quantized_ms.shape == (4, 5)
     assert (found.raw.float_ms == 8).all()
+
+
+@pytest.mark.parametrize(
+    ("float_says", "quantized_says", "expected"),
+    [
+        (None, None, None),
+        ("slow", None, "the float model is slow"),
+        (None, "wrong", "the quantized model is wrong"),
+        ("slow", "slow", "both models are slow"),
+        ("slow", "wrong", "the float model is slow; the quantized model is wrong"),
+    ],
+)
+def test_the_engines_and_what_they_say_against_their_times(
+    float_says: str | None, quantized_says: str | None, expected: str | None
+) -> None:
+    before = RecordedSession("before", [8.0], [], caveat=float_says)
+    after = RecordedSession("after", [4.0], [], caveat=quantized_says)
+    found = measure_pair(before, after, {}, {}, rounds=2, runs_per_round=1)
+    assert (found.float_engine, found.quantized_engine) == ("before 1", "after 1")
+    assert found.reference_only is (expected is not None)
+    assert found.caveat == expected
 
 
 def test_the_collector_comes_back_after_a_failure() -> None:

@@ -12,12 +12,13 @@ from edgekit.bridges.verify import Hop, HopOutput
 from edgekit.gate.limits import check_limits
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency, PairTimes
+from edgekit.measure.measurements import Alternative
 from edgekit.measure.size import Size
 from edgekit.numerics.fidelity import Fidelity, OutputFidelity
 from edgekit.recipe.schema import GateSpec, QuantizeSpec
 from edgekit.report import Report, Stage
 from edgekit.tasks.task import MetricAccuracy
-from edgekit.types import Artefact, ArtefactFacts, ArtefactFormat, FloatOp
+from edgekit.types import Artefact, ArtefactFacts, ArtefactFormat, FloatOp, ModuleFact
 
 FACTS = ArtefactFacts(("int8",), ("int8",), 70, (), 1, 300_774_272, 1.0)
 FLOAT_OPS = (FloatOp("LEAKY_RELU", "features/3/act"), FloatOp("PRELU", "head/act"))
@@ -43,9 +44,59 @@ LATENCY = HostLatency(
     quantized_warm_up_runs=9,
     raw=PairTimes(np.full((20, 5), 7.1), np.full((20, 5), 3.2)),
 )
+CAVEAT = "both models are run operator by operator, right but not fast: there is no C++ compiler"
+REFERENCE_LATENCY = replace(
+    LATENCY,
+    float_engine="torch_export 2.13.0",
+    quantized_engine="torch_export 2.13.0",
+    reference_only=True,
+    caveat=CAVEAT,
+)
+MODULES = (
+    ModuleFact("features.0", "Conv2d", "int8", 1_376),
+    ModuleFact("encoder.out", "Linear", "int8 dynamic", 40_000),
+    ModuleFact("embedding", "Embedding", "int8 weights", 90_000),
+    ModuleFact("classifier.1", "Linear", "float", 5_124_000, "the recipe leaves it out (a rule)"),
+)
+TORCH_FACTS = ArtefactFacts(
+    ("float32",),
+    ("float32",),
+    99,
+    (FloatOp("aten.linear.default", "classifier.1"),),
+    0,
+    300_774_272,
+    0.996,
+    MODULES,
+)
+UNTUNED = Alternative(
+    size=SIZE,
+    fidelity=replace(FIDELITY, agreement=0.9, sqnr_db=12.5),
+    accuracy={"top1": replace(TOP1, quantized=0.8, drop=0.1)},
+)
 HOST = Host("Some CPU", int8_dot_product=True)
 GATE = GateSpec(size_ratio_max=0.295, agreement_min=0.93, top1_drop_max=0.3, speedup_min=1.0)
 QUANTIZE = QuantizeSpec(method="litert_static")
+
+
+def torch_report(gate: GateSpec = GATE, **changes: Any) -> Report:
+    """As ``report``, of a program with a float module and an alternative, timed for reference."""
+    parts: dict[str, Any] = {
+        "recipe": "fashion_qat",
+        "artefact": Artefact(
+            Path("anywhere/model.pt2"),
+            ArtefactFormat.PT2,
+            "pt2e",
+            "torch_export",
+            {"engine": "torchao 0.18.0", "backend": "x86", "observer": "minmax"},
+        ),
+        "facts": TORCH_FACTS,
+        "latency": REFERENCE_LATENCY,
+        "alternatives": {"without fine-tuning": UNTUNED},
+        "notes": (f"host latency: {CAVEAT}",),
+    }
+    return report(
+        gate, QuantizeSpec(method="pt2e"), promises_full_integer=False, **{**parts, **changes}
+    )
 
 
 def report(

@@ -11,7 +11,17 @@ import pytest
 from edgekit.gate.check import Verdict
 from edgekit.recipe.schema import GateSpec
 from edgekit.report import NotMeasured
-from tests.report.sample import FACTS, FIDELITY, FLOAT_OPS, LATENCY, SIZE, TOP1, report
+from tests.report.sample import (
+    CAVEAT,
+    FACTS,
+    FIDELITY,
+    FLOAT_OPS,
+    LATENCY,
+    SIZE,
+    TOP1,
+    report,
+    torch_report,
+)
 
 # What schema 1 promises. A key may be added; one that goes or changes its meaning is schema 2.
 STABLE = {
@@ -84,6 +94,33 @@ def test_the_figures_are_the_measured_ones() -> None:
         "stages.1": {"name": "quantize", "seconds": 1.25, "cached": True},
     }
     assert {path: at(document, path) for path in expected} == expected
+
+
+def test_a_program_states_its_modules_its_engines_and_what_it_was_compared_with() -> None:
+    document = as_json(torch_report().to_dict())
+    expected = {
+        "artefact.format": "pt2",
+        "artefact.backend": "x86",
+        "artefact.observer": "minmax",
+        "artefact.modules.0": {
+            "name": "features.0",
+            "type": "Conv2d",
+            "compute": "int8",
+            "bytes": 1376,
+            "why": None,
+        },
+        "artefact.modules.1.compute": "int8 dynamic",
+        "artefact.modules.3.why": "the recipe leaves it out (a rule)",
+        "latency.host.float_engine": "torch_export 2.13.0",
+        "latency.host.quantized_engine": "torch_export 2.13.0",
+        "latency.host.reference_only": True,
+        "latency.host.caveat": CAVEAT,
+        "alternatives.without fine-tuning.accuracy.top1.quantized": 0.8,
+        "alternatives.without fine-tuning.fidelity.agreement": 0.9,
+        "alternatives.without fine-tuning.size.bytes": SIZE.bytes,
+    }
+    assert {path: at(document, path) for path in expected} == expected
+    assert as_json(report().to_dict())["artefact"]["modules"] is None
 
 
 def test_no_raw_times() -> None:

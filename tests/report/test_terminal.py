@@ -19,7 +19,17 @@ from edgekit.measure.size import Size
 from edgekit.recipe.schema import GateSpec
 from edgekit.report import NotMeasured, Report
 from edgekit.report.terminal import print_report, relative
-from tests.report.sample import FACTS, FIDELITY, FLOAT_OPS, GATE, LATENCY, report
+from tests.report.sample import (
+    FACTS,
+    FIDELITY,
+    FLOAT_OPS,
+    GATE,
+    LATENCY,
+    MODULES,
+    TORCH_FACTS,
+    report,
+    torch_report,
+)
 
 DATA = Path(__file__).parent / "data"
 
@@ -39,6 +49,7 @@ REPORTS = {
         latency=NotMeasured("latency.enabled is false"),
         notes=(),
     ),
+    "torch": torch_report(),
 }
 
 
@@ -83,6 +94,17 @@ def test_nothing_is_cut_off_at_any_width(case: str, columns: int) -> None:
             assert "".join(check.why.split()) in words
     for note in REPORTS[case].notes:
         assert "".join(note.split()) in words
+
+
+def test_modules_that_stayed_float_are_named_until_there_are_many() -> None:
+    text = printed(torch_report(), 200, colour=False)
+    assert "modules in INT8" in text
+    assert "3 of 4" in text
+    assert "float: classifier.1 (Linear), the recipe leaves it out (a rule)" in text
+    many = replace(TORCH_FACTS, modules=MODULES[3:] * 9)
+    text = printed(torch_report(facts=many), 200, colour=False)
+    assert text.count("float: classifier.1") == 4
+    assert "float: and 5 more modules" in text
 
 
 def test_small_models_have_figures_too() -> None:
