@@ -272,5 +272,5 @@ def test_the_training_step_of_the_guide(trained: Net, tmp_path: Path, repository
     keys["training_step"] = str(tmp_path / keys["training_step"])
     made = _quantized(_job(trained, tmp_path, qat=QatSpec(**{**keys, "steps": 20})))
     notes = made.artefact.notes["fine_tuning"]
-    assert notes["learning_rate"] == 0.0005
+    assert notes["learning_rate"] == keys["learning_rate"]
     assert notes["loss_last"] < notes["loss_first"]
