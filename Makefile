@@ -10,7 +10,7 @@ LOCK_VENV := build/lock
 # Named because the default of torch brings gigabytes of CUDA with it.
 LOCK_TORCH ?= 2.13.0
 
-.PHONY: help demo test test-slow bench lint lock clean
+.PHONY: help demo test test-slow bench bench-torch lint lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -37,6 +37,10 @@ test-slow: ## the tests that take minutes
 bench: ## the main job's figures beside direct library calls; takes about half an hour
 	@.ci/environment demo
 	$(BIN)/python -m benchmarks.main_job $(ARGS)
+
+bench-torch: ## PyTorch's own methods beside torch and torchao called directly; a quarter of an hour
+	@.ci/environment demo,text
+	$(BIN)/python -m benchmarks.torch_methods $(ARGS)
 
 lock: ## make constraints.txt anew from the ranges in setup.cfg
 	rm -rf $(LOCK_VENV)

@@ -51,7 +51,7 @@ def calibration_cost(
                 with SilentProgress().task("") as task:
                     collect_extremes(sessions, graph, fed, task)
 
-            ours, plain = _in_turns(calibrate, _plain(float_file, samples, threads), rounds)
+            ours, plain = in_turns(calibrate, _plain(float_file, samples, threads), rounds)
     ratio = ratio_of_medians(ours, plain)
     plain_s = float(np.median(plain))
     with captured_output():
@@ -93,7 +93,7 @@ def _plain(file: Path, samples: np.ndarray, threads: int) -> Callable[[], None]:
     return loop
 
 
-def _in_turns(
+def in_turns(
     first: Callable[[], None], second: Callable[[], None], rounds: int
 ) -> tuple[list[float], list[float]]:
     """Seconds of each by round; even rounds begin with the first. One run each warms up."""

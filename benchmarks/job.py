@@ -32,7 +32,10 @@ def describe_job(recipe_name: str) -> dict[str, Any]:
     assert preprocess.crop is not None
     return {
         "recipe": recipe_name,
-        "network": _network(recipe),
+        "network": {
+            **network_code(recipe),
+            "weights": str(fetch_first(recipe.model.weights, sha256=recipe.model.sha256)),
+        },
         "shape": list(recipe.model.inputs[0].shape),
         "calibration": _samples(data.calibration, paths),
         "crops": _samples(data.fidelity, paths),
@@ -55,8 +58,8 @@ def describe_job(recipe_name: str) -> dict[str, Any]:
     }
 
 
-def _network(recipe: Recipe) -> dict[str, Any]:
-    """Where the network's code is, what to call in it, and the file of its weights."""
+def network_code(recipe: Recipe) -> dict[str, Any]:
+    """Where the network's code is and what to call in it."""
     model = recipe.model
     assert model.factory is not None
     module, _, attribute = model.factory.partition(":")
@@ -71,7 +74,6 @@ def _network(recipe: Recipe) -> dict[str, Any]:
         "module": module,
         "attribute": attribute,
         "arguments": dict(model.factory_args),
-        "weights": str(fetch_first(model.weights, sha256=model.sha256)),
     }
 
 
