@@ -206,6 +206,12 @@ def save_script(quantized: Any, calibration: Sequence[Arguments], file: Path) ->
     return {"bytes": target.stat().st_size}
 
 
+def save_both(quantized: Any, calibration: Sequence[Arguments], file: Path) -> dict[str, int]:
+    """As a state dict, and as TorchScript, which has the code in it too."""
+    script = save_script(quantized, calibration, file)
+    return {"bytes": state_bytes(quantized), "script_bytes": script["bytes"]}
+
+
 def save_state(quantized: Any, calibration: Sequence[Arguments], file: Path) -> dict[str, int]:
     return {"bytes": state_bytes(quantized)}
 
@@ -225,8 +231,8 @@ WAYS: dict[str, tuple[Callable[..., Model], Callable[..., dict[str, int]]]] = {
     "pt2e_qat": (pt2e_qat, save_program),
     "fx_x86": (partial(fx, engine="x86"), save_script),
     "fx_onednn": (partial(fx, engine="onednn"), save_script),
-    "dynamic_linear": (partial(dynamic, types=["Linear"]), save_state),
-    "dynamic_lstm": (partial(dynamic, types=["LSTM", "Linear"]), save_state),
+    "dynamic_linear": (partial(dynamic, types=["Linear"]), save_both),
+    "dynamic_lstm": (partial(dynamic, types=["LSTM", "Linear"]), save_both),
     "torchao": (torchao_dynamic, save_state),
 }
 

@@ -54,12 +54,15 @@ def accuracy(job: TorchJob, report: dict[str, Any], direct: Direct, *, limit: fl
 
 
 def size(job: TorchJob, report: dict[str, Any], direct: Direct, *, limit: float | None) -> Figure:
-    """Beside it state dicts, and edgekit's own file with float tables where it has tables."""
+    """Beside it state dicts and TorchScript files of the direct calls, and edgekit's own file with
+    float tables where it has tables."""
     ours, other = report["size"], report["alternatives"].get(FLOAT_TABLES)
     beside = [] if other is None else [("edgekit, float embeddings", other["size"]["ratio"])]
-    beside += [
-        (NAMES[way], found["bytes"] / direct.float_bytes) for way, found in direct.ways.items()
-    ]
+    for way, found in direct.ways.items():
+        beside.append((f"{NAMES[way]}, state dict", found["bytes"] / direct.float_bytes))
+        if "script_bytes" in found:
+            ratio = found["script_bytes"] / ours["float_bytes"]
+            beside.append((f"{NAMES[way]}, TorchScript", ratio))
     return Figure(
         name=f"size ratio, {job.recipe.name}",
         value=ours["ratio"],
@@ -67,7 +70,7 @@ def size(job: TorchJob, report: dict[str, Any], direct: Direct, *, limit: float 
         target=None if limit is None else Target("<=", limit),
         beside=tuple(beside),
         notes=(
-            f"float {ours['float_bytes']:,} bytes, edgekit {ours['bytes']:,}; called directly, "
+            f"TorchScript: float {ours['float_bytes']:,} bytes, edgekit {ours['bytes']:,}; "
             f"state dicts: float {direct.float_bytes:,}, "
             + ", ".join(f"{NAMES[way]} {found['bytes']:,}" for way, found in direct.ways.items()),
         ),

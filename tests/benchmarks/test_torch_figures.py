@@ -223,6 +223,7 @@ def test_static_figures_stand_beside_the_direct_calls():
 def test_dynamic_figures_stand_beside_the_direct_calls():
     job = TorchJob(SimpleNamespace(name="texts"), None, None, {}, Path(), LABELS)
     direct = direct_result(dynamic_linear=RIGHT, torchao=np.eye(2)[[0, 0]])
+    direct.ways["dynamic_linear"]["script_bytes"] = 800
     lost = accuracy(job, REPORT, direct, limit=1.0)
     assert (lost.value, lost.ci, lost.verdict) == (0.0, (-40.0, 40.0), "reached")
     assert [value for _, value in lost.beside] == [-25.0, 50.0]
@@ -231,7 +232,8 @@ def test_dynamic_figures_stand_beside_the_direct_calls():
     report = {**REPORT, "alternatives": {"float embeddings": {"size": {"ratio": 0.64}}}}
     held = size(job, report, direct, limit=0.29)
     assert (held.value, held.verdict) == (0.294, "missed")
-    assert [value for _, value in held.beside] == [0.64, 0.79, 0.79]
+    assert [value for _, value in held.beside] == [0.64, 0.79, 0.8, 0.79]
+    assert "TorchScript" in held.beside[2][0]
 
 
 def test_the_speed_of_a_file_is_measured_in_a_plain_loop_too(tmp_path):
