@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from edgekit.cache import content_key
 from edgekit.methods.dynamic import FLOAT_TABLES
 from edgekit.methods.method import Method, Quantized, QuantizeJob
-from edgekit.methods.pt2e import RUNTIME, TOOLS, float_program
 from edgekit.pytorch.description import describe
+from edgekit.runtimes.torch_export import RUNTIME
 from edgekit.sources.pytorch import require_torch
 from edgekit.types import Artefact, ArtefactFormat
 
@@ -32,23 +32,33 @@ class DynamicTorchao:
 
     def quantize(self, job: QuantizeJob) -> Quantized:
         require_torch()
+        from edgekit.pytorch.export import (
+            export_source,
+            load_torchao,
+            quiet_warnings,
+            torch_threads,
+        )
+
+        load_torchao()
         from edgekit.pytorch.dynamic_plan import plan_modules, shared_weights
         from edgekit.pytorch.dynamic_torchao import library
-        from edgekit.pytorch.export import torch_threads
+        from edgekit.pytorch.program import float_baseline
 
-        with torch_threads(job.threads):
+        with torch_threads(job.threads), quiet_warnings():
             plan = plan_modules(job.model.value, job.options, library())
             for names in shared_weights(job.model.value, plan):
                 job.progress.note(f"{names} share weights; each has an INT8 copy of its own")
             with job.progress.task("Exporting"):
-                float_file = _float_file(job)
+                baseline = float_baseline(
+                    job.model, lambda: export_source(job.model), cache=job.cache
+                )
             with job.progress.task("Quantizing"):
                 file = job.folder / "model.pt2"
                 _write(job, plan, file)
                 alternatives = _alternatives(job, plan)
         return Quantized(
             artefact=_artefact(file),
-            baseline=float_program(float_file, job.model),
+            baseline=baseline,
             calibration_cached=False,
             alternatives=alternatives,
         )
@@ -61,7 +71,7 @@ def make() -> Method:
 def _write(job: QuantizeJob, plan: DynamicPlan, file: Path) -> None:
     from edgekit.pytorch.dynamic_torchao import quantize_modules
     from edgekit.pytorch.export import export
-    from edgekit.pytorch.program import save_program
+    from edgekit.pytorch.program import TOOLS, save_program
 
     program = export(quantize_modules(job.model.value, plan), job.model.inputs)
     description = describe(
@@ -80,33 +90,19 @@ def _alternatives(job: QuantizeJob, plan: DynamicPlan) -> Mapping[str, Artefact]
     def write(folder: Path) -> None:
         _write(job, other, folder / "model.pt2")
 
-    key = _key(job, plan=dataclasses.asdict(other), torchao=version("torchao"))
-    file = job.cache.get_or_make("dynamic_torchao", key, write).path / "model.pt2"
-    return {FLOAT_TABLES: _artefact(file)}
-
-
-def _float_file(job: QuantizeJob) -> Path:
-    from edgekit.pytorch.export import export_source
-    from edgekit.pytorch.program import save_program
-
-    def write(folder: Path) -> None:
-        description = describe(job.model.inputs, job.model.outputs, kept_float={})
-        save_program(export_source(job.model), folder / "model.float.pt2", description)
-
-    return job.cache.get_or_make("float_pt2", _key(job), write).path / "model.float.pt2"
-
-
-def _key(job: QuantizeJob, **more: object) -> str:
-    return content_key(
+    key = content_key(
         {
             "model": job.model.fingerprint,
             "inputs": job.model.inputs,
             "outputs": job.model.outputs,
+            "plan": dataclasses.asdict(other),
             "torch": version("torch"),
+            "torchao": version("torchao"),
             "revision": _REVISION,
-            **more,
         }
     )
+    file = job.cache.get_or_make("dynamic_torchao", key, write).path / "model.pt2"
+    return {FLOAT_TABLES: _artefact(file)}
 
 
 def _artefact(file: Path) -> Artefact:

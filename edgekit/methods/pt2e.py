@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.cache import content_key
 from edgekit.methods.fine_tuning import WITHOUT, fine_tuning_notes
 from edgekit.methods.method import Method, Quantized, QuantizeJob
-from edgekit.runtimes import open_timed
-from edgekit.runtimes.session import Session
+from edgekit.runtimes.torch_export import RUNTIME
 from edgekit.sources.pytorch import require_torch
-from edgekit.sources.source import SourceModel
-from edgekit.types import Artefact, ArtefactFormat, ModelKind
+from edgekit.types import Artefact, ArtefactFormat
 
 if TYPE_CHECKING:
-    import torch
-
     from edgekit.pytorch.pt2e_prepare import Prepared
     from edgekit.recipe.schema import InputSpec
-
-RUNTIME = "torch_export"
-TOOLS = ("torch", "torchao")
-_FLOAT_FILE = "model.float.pt2"
-# Raise when the float program of the same model changes.
-_FLOAT_REVISION = 1
 
 
 class PT2E:
@@ -38,6 +26,7 @@ class PT2E:
 
         load_torchao()
         from edgekit.pytorch.extremes import ranges_of, set_ranges
+        from edgekit.pytorch.program import float_baseline
         from edgekit.pytorch.pt2e_calibrate import calibrate
         from edgekit.pytorch.pt2e_prepare import prepare
         from edgekit.pytorch.pt2e_rules import model_modules, static_treatments
@@ -47,7 +36,7 @@ class PT2E:
         with torch_threads(job.threads):
             with job.progress.task("Exporting"):
                 program = export_source(job.model)
-                float_file = _float_file(job, program)
+                baseline = float_baseline(job.model, lambda: program, cache=job.cache)
             modules = model_modules(job.model, program)
             treatments = static_treatments(modules, job.options.modules)
 
@@ -75,52 +64,11 @@ class PT2E:
                 alternatives = {WITHOUT: _artefact(job, prepared, "model.ptq.pt2", notes)}
                 prepared, notes = trained, {**notes, **fine_tuning_notes(job.options.qat, losses)}
             artefact = _artefact(job, prepared, "model.pt2", notes)
-        baseline = float_program(float_file, job.model)
         return Quantized(artefact, baseline, cached, alternatives)
 
 
 def make() -> Method:
     return PT2E()
-
-
-def float_program(file: Path, model: SourceModel) -> SourceModel:
-    """The float ``.pt2`` of ``model`` that size and speed of an artefact are compared with."""
-    import torch
-
-    return SourceModel(
-        kind=ModelKind.EXPORTED_PROGRAM,
-        inputs=model.inputs,
-        outputs=model.outputs,
-        fingerprint=content_key({"model": model.fingerprint, "torch": version("torch")}),
-        files={"model": file},
-        loader=lambda: torch.export.load(file),
-        opener=_open,
-    )
-
-
-def _open(source: SourceModel, threads: int) -> Session:
-    return open_timed(source.files["model"], threads=threads, runtime=RUNTIME)
-
-
-def _float_file(job: QuantizeJob, program: torch.export.ExportedProgram) -> Path:
-    from edgekit.pytorch.description import describe
-    from edgekit.pytorch.program import save_program
-
-    key = content_key(
-        {
-            "model": job.model.fingerprint,
-            "inputs": job.model.inputs,
-            "outputs": job.model.outputs,
-            "torch": version("torch"),
-            "revision": _FLOAT_REVISION,
-        }
-    )
-
-    def write(folder: Path) -> None:
-        description = describe(job.model.inputs, job.model.outputs, kept_float={})
-        save_program(program, folder / _FLOAT_FILE, description)
-
-    return job.cache.get_or_make("program", key, write).path / _FLOAT_FILE
 
 
 def _artefact(
@@ -129,7 +77,7 @@ def _artefact(
     """``prepared``, whose ranges are set, as an INT8 file of that name; it is used up."""
     from edgekit.pytorch.description import describe
     from edgekit.pytorch.export import example_inputs, export
-    from edgekit.pytorch.program import save_program
+    from edgekit.pytorch.program import TOOLS, save_program
     from edgekit.pytorch.pt2e_prepare import convert
 
     file = job.folder / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -22,9 +23,11 @@ from edgekit.pytorch.dynamic_torchao import Int8Embedding, library
 from edgekit.recipe.schema import InputSpec, ModuleRule, QuantizeSpec
 from edgekit.runtimes.torch_module import TorchSession
 from edgekit.types import Array
+from tests.e2e.torch_project import write_project
 from tests.methods.torch_jobs import TOKENS, answers, sqnr_db, torch_job
 
 IDS = InputSpec("ids", (1, 12), "int64")
+UNTIMED = {"latency": {"enabled": False}}
 _SHARED = ("first", "second")
 
 
@@ -115,6 +118,21 @@ def test_another_process_loads_it_with_torch_and_torchao_alone(job: QuantizeJob)
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False
     )
     assert "torch.Size([1, 12, 5])" in done.stdout, done.stderr
+
+
+def test_a_quiet_run_prints_nothing_of_torchaos(tmp_path: Path) -> None:
+    recipe = write_project(tmp_path, {"quantize": {"method": "dynamic_torchao"}, **UNTIMED})
+    code = "import sys; from edgekit.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "quantize", "-q", "--recipe", str(recipe)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "EDGEKIT_CACHE_DIR": str(tmp_path / "cache")},
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_model_is_left_as_it_was(job: QuantizeJob) -> None:

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from edgekit.cache import Cache
 from edgekit.pytorch.description import FILE, describe, from_json
 from edgekit.pytorch.export import export
-from edgekit.pytorch.program import save_program
+from edgekit.pytorch.program import float_baseline, save_program
+from tests.methods.torch_jobs import torch_source
 from tests.pytorch import nets
 
 
@@ -80,3 +82,14 @@ def test_the_same_model_gives_the_same_tensors_and_graph(
         torch.equal(tensor, second.state_dict[name]) for name, tensor in first.state_dict.items()
     )
     assert list(tmp_path.iterdir()) == [again]
+
+
+def test_the_float_baseline_is_made_once_for_whoever_asks(tmp_path: Path) -> None:
+    net = Hoarder().eval()
+    source = torch_source(net, INPUTS)
+    made = float_baseline(source, lambda: export(net, INPUTS), cache=Cache(tmp_path))
+    again = float_baseline(source, pytest.fail, cache=Cache(tmp_path))
+    assert again.files == made.files
+    assert made.size_bytes == made.files["model"].stat().st_size < 20_000
+    x = torch.randn(1, 5)
+    assert torch.equal(made.value.module()(x), net(x))
