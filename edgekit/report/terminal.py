@@ -136,6 +136,12 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
 
 def _alternative_rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
     for name, other in report.alternatives.items():
+        yield (
+            f"size {name}",
+            _bytes(other.size.float_bytes),
+            _bytes(other.size.bytes),
+            f"{other.size.ratio:.3f} x",
+        )
         for metric_name, metric in other.accuracy.items():
             yield (
                 f"{metric_name} {name}",

@@ -69,7 +69,7 @@ TORCH_FACTS = ArtefactFacts(
     MODULES,
 )
 UNTUNED = Alternative(
-    size=SIZE,
+    size=Size(14_020_876, 4_210_000, 4_210_000 / 14_020_876),
     fidelity=replace(FIDELITY, agreement=0.9, sqnr_db=12.5),
     accuracy={"top1": replace(TOP1, quantized=0.8, drop=0.1)},
 )

@@ -107,6 +107,15 @@ def test_modules_that_stayed_float_are_named_until_there_are_many() -> None:
     assert "float: and 5 more modules" in text
 
 
+def test_an_alternative_has_its_own_size() -> None:
+    (line,) = (
+        line
+        for line in printed(torch_report(), 120, colour=False).splitlines()
+        if line.startswith("size without fine-tuning")
+    )
+    assert line.split()[-6:] == ["14.02", "MB", "4.21", "MB", "0.300", "x"]
+
+
 def test_small_models_have_figures_too() -> None:
     made = report(
         size=Size(2_400, 1_900, 1_900 / 2_400),
