@@ -76,17 +76,22 @@ def measure(
     """
     with run.stage("inspect"):
         facts = inspect_artefact(artefact, islice(data.fidelity, 1))
-    compared, accuracy = _compare(run, source, artefact, data)
+    compared, accuracy = _compare(run, source, artefact, data, "Running the quantized model")
     _qualify(run, accuracy.get("top1"))
+    size = _size(baseline, artefact)
+    _remark_on_growth(run, size)
     return Measurements(
         facts=facts,
-        size=_size(baseline, artefact),
+        size=size,
         fidelity=compared,
         accuracy=accuracy,
         latency=_time(run, baseline, artefact, data),
         host=this_host(),
         alternatives={
-            name: Alternative(_size(baseline, other), *_compare(run, source, other, data))
+            name: Alternative(
+                _size(baseline, other),
+                *_compare(run, source, other, data, f"Running the alternative: {name}"),
+            )
             for name, other in alternatives.items()
         },
     )
@@ -97,7 +102,7 @@ def _size(baseline: SourceModel, artefact: Artefact) -> Size:
 
 
 def _compare(
-    run: Run, source: SourceModel, artefact: Artefact, data: RunData
+    run: Run, source: SourceModel, artefact: Artefact, data: RunData, doing: str
 ) -> tuple[Fidelity, Mapping[str, MetricAccuracy]]:
     task, primary = task_named(run.recipe.evaluate.task), source.outputs[0]
     datasets = [data.fidelity] if data.labelled is None else [data.fidelity, data.labelled]
@@ -108,7 +113,7 @@ def _compare(
     with (
         run.stage("fidelity"),
         open_artefact(artefact, threads=run.threads) as session,
-        run.progress.task("Running the quantized model", sum(map(len, datasets))) as bar,
+        run.progress.task(doing, sum(map(len, datasets))) as bar,
     ):
         answers = [predict(session, dataset, task=bar) for dataset in datasets]
     compared = fidelity(
@@ -127,6 +132,16 @@ def _qualify(run: Run, top1: MetricAccuracy | None) -> None:
         f"top-1 on {top1.n} labelled samples is no proof: a drop anywhere from "
         f"{top1.ci_low * 100:+.0f} to {top1.ci_high * 100:+.0f} points fits what was seen"
     )
+
+
+def _remark_on_growth(run: Run, size: Size) -> None:
+    """A file that did not shrink is no fault, but nobody expects it."""
+    if size.ratio >= 1:
+        run.note(
+            f"the quantized file is no smaller than the float one ({size.ratio:.3f} x): in a model "
+            "this small the scales and operators that quantizing adds outweigh the weights it "
+            "shrinks"
+        )
 
 
 def _time(
