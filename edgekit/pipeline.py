@@ -184,8 +184,8 @@ def _remark_on(run: Run, data: RunData) -> None:
     for dataset in (data.calibration, data.fidelity):
         if dataset.skipped:
             count = len(dataset.skipped)
-            files = "file was" if count == 1 else "files were"
-            run.warn(f"{count} broken {files} skipped: {', '.join(dataset.skipped[:5])}")
+            samples = "sample was" if count == 1 else "samples were"
+            run.warn(f"{count} broken {samples} skipped: {', '.join(dataset.skipped[:5])}")
     asked = run.recipe.evaluate.samples
     if len(data.fidelity) < asked:
         run.note(

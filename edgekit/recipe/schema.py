@@ -223,7 +223,12 @@ class ModuleRule:
     )
     weight_bits: int | None = field(
         default=None,
-        metadata=_doc("bits of their weights; 8 if not given", at_least=2, at_most=8),
+        metadata=_doc(
+            "bits of their weights; 8 if not given, 7 for Linear, LSTM and GRU by method "
+            "'dynamic' on x86",
+            at_least=2,
+            at_most=8,
+        ),
     )
 
 

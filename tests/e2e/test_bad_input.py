@@ -137,7 +137,7 @@ def test_a_broken_photo_may_be_skipped(home: Path) -> None:
     (home / "photos" / "holiday.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     ran = edgekit(*QUANTIZE, cwd=home)
     assert ran.code == 0, ran
-    assert "1 broken file was skipped: holiday.png" in ran.stderr
+    assert "1 broken sample was skipped: holiday.png" in ran.stderr
     assert "holiday.png" in ran.stdout
 
 
