@@ -19,7 +19,7 @@ from edgekit.cache import content_key
 from edgekit.errors import ConversionError
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.pytorch.description import describe
-from edgekit.pytorch.script import RUNTIME, Example, example, float_baseline, save
+from edgekit.pytorch.script import RUNTIME, Example, example, fixed_notes, float_baseline, save
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.runtimes.torchscript import on_engine
 from edgekit.sources.pytorch import require_torch
@@ -55,11 +55,11 @@ class Dynamic:
                 job.progress.note(f"{names} share weights; each has an INT8 copy of its own")
             with job.progress.task("Quantizing"):
                 file = job.folder / "model.ts"
-                _write(job, plan, engine, examples, file)
+                fixed = _write(job, plan, engine, examples, file)
                 alternatives = _alternatives(job, plan, engine, examples)
             baseline = float_baseline(job.model, examples, cache=job.cache)
         return Quantized(
-            artefact=_artefact(file, plan, engine),
+            artefact=_artefact(file, plan, engine, fixed),
             baseline=baseline,
             calibration_cached=False,
             alternatives=alternatives,
@@ -92,7 +92,8 @@ def _engine_and_plan(job: QuantizeJob, examples: Sequence[Example]) -> tuple[str
 
 def _write(
     job: QuantizeJob, plan: DynamicPlan, engine: str, examples: Sequence[Example], file: Path
-) -> None:
+) -> Mapping[str, Any]:
+    """Make the file; the notes of what its trace fixed."""
     from edgekit.pytorch.dynamic_modules import quantize_modules
 
     description = describe(
@@ -107,7 +108,7 @@ def _write(
             job.model.value, plan, per_channel=job.options.per_channel, engine=engine
         )
         _check_runs(module, examples)
-        save(module, examples, description, file)
+        return fixed_notes(save(module, examples, description, file), job.progress)
 
 
 def _check_runs(module: torch.nn.Module, examples: Sequence[Example]) -> None:
@@ -151,15 +152,16 @@ def _alternatives(
         _write(job, other, engine, examples, folder / "model.ts")
 
     file = job.cache.get_or_make("dynamic", key, write).path / "model.ts"
-    return {FLOAT_TABLES: _artefact(file, other, engine)}
+    return {FLOAT_TABLES: _artefact(file, other, engine, {})}
 
 
-def _artefact(file: Path, plan: DynamicPlan, engine: str) -> Artefact:
+def _artefact(file: Path, plan: DynamicPlan, engine: str, fixed: Mapping[str, Any]) -> Artefact:
     bits = " or ".join(str(bits) for bits in sorted(set(plan.matmuls.values())))
     notes: dict[str, Any] = {
         "engine": f"torch {version('torch')}",
         "backend": engine,
         "observer": "none: ranges are taken at run time",
+        **fixed,
     }
     if bits:
         notes["weight_bits"] = bits

@@ -27,7 +27,7 @@ from edgekit.methods.fine_tuning import WITHOUT, fine_tuning_notes
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.pytorch.description import describe
 from edgekit.pytorch.modules import ModuleName, Treatment, leaf_modules, treatments
-from edgekit.pytorch.script import RUNTIME, Example, example, float_baseline, save
+from edgekit.pytorch.script import RUNTIME, Example, example, fixed_notes, float_baseline, save
 from edgekit.runtimes.torchscript import on_engine
 from edgekit.sources.pytorch import require_torch
 from edgekit.types import Artefact, ArtefactFormat, Sample
@@ -61,7 +61,7 @@ class FX:
         ]
         with torch_threads(job.threads):
             made = _first_trusted(job, engines, found, examples)
-            notes = {
+            notes: dict[str, Any] = {
                 "engine": f"torch {version('torch')}, FX graph mode",
                 "backend": made.engine,
                 "observer": f"per-sample extremes, {job.options.estimator}",
@@ -75,7 +75,7 @@ class FX:
                 alternatives = {WITHOUT: _artefact(beside, notes)}
                 notes = {**notes, **fine_tuning_notes(job.options.qat, losses)}
             file = job.folder / "model.ts"
-            _save(job, int8, leaves, found, made.engine, examples, file)
+            notes |= _save(job, int8, leaves, found, made.engine, examples, file)
             baseline = float_baseline(job.model, examples[:2], cache=job.cache)
         return Quantized(_artefact(file, notes), baseline, made.cached, alternatives)
 
@@ -191,13 +191,18 @@ def _save(
     engine: str,
     examples: Sequence[Example],
     file: Path,
-) -> None:
+) -> dict[str, Any]:
+    """Make the file; the notes of what its trace fixed."""
     kept_float = _kept_float(int8, leaves, found)
     description = describe(
-        job.model.inputs, job.model.outputs, kept_float=kept_float, engine=engine
+        job.model.inputs,
+        job.model.outputs,
+        kept_float=kept_float,
+        engine=engine,
+        one_by_one=any(treatment.method == "dynamic" for treatment in found.values()),
     )
     with on_engine(engine, file.name), job.progress.task("Saving"):
-        save(int8, examples[:2], description, file)
+        return fixed_notes(save(int8, examples[:2], description, file), job.progress)
 
 
 def _artefact(file: Path, notes: Mapping[str, Any]) -> Artefact:

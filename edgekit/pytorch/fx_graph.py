@@ -115,9 +115,9 @@ def _graph(module: torch.nn.Module, apart: list[str]) -> GraphModule:
         )
         if kind == "TraceError":
             raise ConversionError(
-                f"FX: the model's path depends on the values of its input{where}",
-                hint="A graph has one path for all inputs: choose with torch.where, "
-                f"{way_out}, or use quantize.method: dynamic, which needs no graph.",
+                f"FX: the model's path depends on its input{where}",
+                hint="A graph has one path for all inputs. Where values decide: choose with "
+                f"torch.where, or split the model there. Where sizes decide: {way_out}.",
             ) from error
         raise ConversionError(
             f"FX could not follow the model{where}: {condensed_cause(f'{kind}: {error}')}",

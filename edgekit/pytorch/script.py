@@ -10,7 +10,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from edgekit.cache import Cache, content_key
 from edgekit.errors import ConversionError, MismatchError
+from edgekit.progress import Progress
 from edgekit.pytorch.description import FILE, Description, describe
 from edgekit.recipe.schema import InputSpec
 from edgekit.runtimes import open_timed
@@ -28,6 +29,8 @@ from edgekit.types import Feeds, ModelKind
 
 if TYPE_CHECKING:
     import torch
+
+    from edgekit.pytorch.script_fixed import Fixed
 
 Example = tuple[Any, ...]
 """The tensors of one call, in the module's own layout and order."""
@@ -52,20 +55,28 @@ def example(feeds: Feeds, inputs: Sequence[InputSpec]) -> Example:
 
 def save(
     module: torch.nn.Module, examples: Sequence[Example], description: Description, path: Path
-) -> tuple[str, ...]:
+) -> Fixed:
     """Trace ``module`` on the first of ``examples``, hold the trace to its answers on all of them,
     and write it to ``path``.
 
-    Returns what the trace keeps as it was for the first example (a branch, a size), each with its
-    source line: true of the other examples too, or this would not return.
+    Returns what the trace keeps as it was for the first example, each with its source line: true
+    of the other examples too, or this would not return.
 
     Raises:
-        ConversionError: the module cannot be traced.
+        ConversionError: the module cannot be traced, or takes another path for other values.
         MismatchError: the trace answers an example otherwise than the module does.
     """
-    traced, fixed = _traced(module, examples[0])
+    from edgekit.pytorch.script_fixed import Reads, fixed_by_trace, own_tensors
+
+    traced, said = _traced(module, examples[0])
+    reads, wanted = [], []
     for tensors in examples:
-        _check(module, traced, tensors, fixed)
+        with Reads(own_tensors(module)) as read, _no_grad():
+            wanted.append(answers(module(*tensors)))
+        reads.append(read)
+    fixed = fixed_by_trace(type(module).__name__, said, reads)
+    for tensors, answer in zip(examples, wanted, strict=True):
+        _check(type(module).__name__, traced, tensors, answer, fixed)
     buffer = io.BytesIO()
     with _silent():
         import torch
@@ -78,6 +89,16 @@ def save(
     finally:
         partial.unlink(missing_ok=True)
     return fixed
+
+
+def fixed_notes(fixed: Fixed, progress: Progress) -> dict[str, Any]:
+    """``fixed`` as notes of an artefact; values are told at once, for they may be wrong elsewhere.
+
+    Sizes are the recipe's own, which are fixed anyway.
+    """
+    for line in fixed.values:
+        progress.note(f"the trace keeps what the checked samples gave at {line}")
+    return {"fixed_by_trace": str(fixed)} if fixed.values or fixed.sizes else {}
 
 
 def float_baseline(model: SourceModel, examples: Sequence[Example], *, cache: Cache) -> SourceModel:
@@ -111,7 +132,8 @@ def float_baseline(model: SourceModel, examples: Sequence[Example], *, cache: Ca
     )
 
 
-def _traced(module: torch.nn.Module, tensors: Example) -> tuple[Any, tuple[str, ...]]:
+def _traced(module: torch.nn.Module, tensors: Example) -> tuple[Any, list[Any]]:
+    """The trace, and what the tracer warned of."""
     import torch
 
     jit: Any = torch.jit  # untyped
@@ -127,31 +149,31 @@ def _traced(module: torch.nn.Module, tensors: Example) -> tuple[Any, tuple[str, 
                 f"{type(module).__name__} cannot be traced to TorchScript: {cause}",
                 hint="Take and return tensors only (or tuples, lists and dicts of them).",
             ) from error
-    fixed = [
-        f"{Path(warning.filename).name}:{warning.lineno}: "
-        + str(warning.message).split(".", 1)[0].strip()
-        for warning in said
-        if issubclass(warning.category, jit.TracerWarning)
-    ]
-    return traced, tuple(dict.fromkeys(fixed))
+    return traced, [warning for warning in said if issubclass(warning.category, jit.TracerWarning)]
 
 
-def _check(module: Any, traced: Any, tensors: Example, fixed: tuple[str, ...]) -> None:
-    import torch
-
-    with torch.no_grad():
-        wanted, found = answers(module(*tensors)), answers(traced(*tensors))
+def _check(name: str, traced: Any, tensors: Example, wanted: list[Any], fixed: Fixed) -> None:
+    with _no_grad():
+        found = answers(traced(*tensors))
     same = len(wanted) == len(found) and all(
         left.shape == right.shape and _near(left, right)
         for left, right in zip(wanted, found, strict=True)
     )
-    if not same:
-        raise MismatchError(
-            f"the TorchScript trace of {type(module).__name__} answers otherwise than the module",
-            hint="What depends on values was fixed by the trace: " + "; ".join(fixed[:5])
-            if fixed
-            else "Look for randomness or state that changes between calls.",
-        )
+    if same:
+        return
+    cause = f"; the trace fixed {fixed}" if fixed.values or fixed.sizes else ""
+    raise MismatchError(
+        f"the TorchScript trace of {name} answers otherwise than the module{cause}",
+        hint="Write what depends on the input with tensor operations, and take out randomness and "
+        "state that changes between calls; or choose quantize.method: pt2e or dynamic_torchao, "
+        "which do not trace.",
+    )
+
+
+def _no_grad() -> AbstractContextManager[None]:
+    import torch
+
+    return torch.no_grad()
 
 
 def _near(wanted: torch.Tensor, found: torch.Tensor) -> bool:

@@ -59,23 +59,33 @@ class Clipped(nn.Module):
 
 
 class Branching(nn.Module):
-    def __init__(self) -> None:
+    """Values decide, or sizes."""
+
+    def __init__(self, sizes: bool) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 8, 3)
-        self.part = Part()
+        self.part = Sizes() if sizes else Values()
 
     def forward(self, image: Tensor) -> Tensor:
         answer: Tensor = self.part(self.conv(image))
         return answer
 
 
-class Part(nn.Module):
+class Values(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.Linear(8, 4)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.isnan().any():
+            x = x * 0
+        answer: Tensor = self.head(x.mean((2, 3)))
+        return answer
+
+
+class Sizes(Values):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2] > 100:
             x = x * 0
         answer: Tensor = self.head(x.mean((2, 3)))
         return answer
@@ -210,16 +220,30 @@ def test_a_type_without_an_int8_kernel_stays_float_and_says_so(tmp_path: Path) -
 
 
 def test_control_flow_is_refused_with_its_line_and_the_way_out_works(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match=r"depends on the values.*test_fx\.py:\d+ \(if x.is"):
-        made(Branching(), tmp_path / "a")
+    with pytest.raises(ConversionError, match=r"depends on.*test_fx\.py:\d+ \(if x.sh") as caught:
+        made(Branching(sizes=True), tmp_path / "a")
+    assert "method: dynamic" not in str(caught.value.hint)
     rule = ModuleRule(name="part", method="float")
-    _, result = made(Branching(), tmp_path / "b", modules=(rule,))
+    _, result = made(Branching(sizes=True), tmp_path / "b", modules=(rule,))
     facts = inspect(result.artefact.path)
     assert facts.modules is not None
     assert {fact.name: fact.compute for fact in facts.modules} == {
         "conv": "int8",
         "part.head": "float",
     }
+    assert "if x.shape[2] > 100" in result.artefact.notes["fixed_by_trace"]
+
+
+def test_a_path_that_values_choose_is_refused_in_a_float_part_too(tmp_path: Path) -> None:
+    rule = ModuleRule(name="part", method="float")
+    with pytest.raises(ConversionError, match=r"values of its input at .*\(if x.isnan\(\)"):
+        made(Branching(sizes=False), tmp_path, modules=(rule,))
+
+
+def test_a_model_with_dynamic_layers_answers_each_sample_by_itself(tmp_path: Path) -> None:
+    _, result = made(Net(), tmp_path, modules=(ModuleRule(name="head", method="dynamic"),))
+    with open_session(result.artefact.path, runtime="torchscript") as session:
+        assert session.info.max_batch == 1
 
 
 def test_an_observer_that_saw_no_data_is_named(tmp_path: Path) -> None:

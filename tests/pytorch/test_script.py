@@ -15,6 +15,7 @@ from edgekit.cache import Cache
 from edgekit.errors import ConversionError, MismatchError
 from edgekit.pytorch.description import FILE, describe
 from edgekit.pytorch.script import example, float_baseline, save
+from edgekit.pytorch.script_fixed import Fixed
 from edgekit.recipe.schema import InputSpec
 from tests.methods.torch_jobs import torch_source
 
@@ -41,7 +42,7 @@ class Branching(Dense):
 def test_the_file_holds_module_and_description_only(tmp_path: Path) -> None:
     module, rows = Dense(), torch.ones(1, 4)
     file = tmp_path / "model.ts"
-    assert save(module, [(rows,)], DESCRIPTION, file) == ()
+    assert save(module, [(rows,)], DESCRIPTION, file) == Fixed()
     torch.testing.assert_close(torch.jit.load(str(file))(rows), module(rows))
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
@@ -73,15 +74,76 @@ def test_the_same_module_gives_the_same_bytes_in_another_process(
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_branch_that_the_trace_fixed_is_found_by_another_example(tmp_path: Path) -> None:
-    positive, negative = torch.ones(1, 4), -torch.ones(1, 4)
-    fixed = save(Branching(), [(positive,)], DESCRIPTION, tmp_path / "model.ts")
-    assert fixed
-    assert "test_script.py" in fixed[0]
+def test_a_path_that_values_choose_is_refused_whatever_the_examples_do(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConversionError, match=r"path of Branching.*test_script\.py:\d+ \(ret"
+    ) as at:
+        save(Branching(), [(torch.ones(1, 4),)], DESCRIPTION, tmp_path / "model.ts")
+    assert "torch.where" in str(at.value.hint)
+    assert not (tmp_path / "model.ts").exists()
+
+
+def test_a_number_read_from_the_input_is_refused_once_it_differs(tmp_path: Path) -> None:
+    class Reading(Dense):
+        def forward(self, rows: Tensor) -> Tensor:
+            return super().forward(rows) * (2 if rows.max().item() > 5 else 1)
+
+    ones, twos = torch.ones(1, 4), 2 * torch.ones(1, 4)
+    fixed = save(Reading(), [(ones,), (ones,)], DESCRIPTION, tmp_path / "model.ts")
+    assert "rows.max().item()" in fixed.values[0]
+    with pytest.raises(ConversionError, match=r"a number of Reading.*test_script\.py"):
+        save(Reading(), [(ones,), (twos,)], DESCRIPTION, tmp_path / "other.ts")
+
+
+def test_sizes_checks_and_constants_are_no_paths(tmp_path: Path) -> None:
+    class Careful(Dense):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("flag", torch.tensor(True))
+
+        def forward(self, rows: Tensor) -> Tensor:
+            assert rows.shape[1] == 4
+            if rows.shape[0] > 7:
+                rows = rows[:7]
+            assert (rows < 1e9).all(), "large"
+            if rows.isnan().any() or (rows.isinf().any()):
+                raise ValueError("not finite")
+            return super().forward(rows) if self.flag else rows
+
+    fixed = save(Careful(), [(torch.ones(1, 4),)], DESCRIPTION, tmp_path / "model.ts")
+    assert len(fixed.values) == 2
+    assert all(word in str(fixed.values) for word in ("1e9", "isnan"))
+    assert any("rows.shape[0] > 7" in line for line in fixed.sizes)
+
+
+def test_torch_layers_that_compare_sizes_are_no_paths(tmp_path: Path) -> None:
+    class Layers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.LSTM(4, 4, batch_first=True)
+            self.attention = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+
+        def forward(self, rows: Tensor) -> Tensor:
+            states, _ = self.rnn(rows[:, None].expand(-1, 3, -1))
+            answer: Tensor = self.attention(states)
+            return answer
+
+    examples = [(torch.ones(1, 4),), (-torch.ones(1, 4),)]
+    assert save(Layers().eval(), examples, DESCRIPTION, tmp_path / "model.ts") == Fixed()
+
+
+def test_state_that_changes_between_calls_is_found_by_the_answers(tmp_path: Path) -> None:
+    class Counting(Dense):
+        calls = 0
+
+        def forward(self, rows: Tensor) -> Tensor:
+            self.calls += 1
+            return super().forward(rows) * self.calls
+
     with pytest.raises(MismatchError, match="answers otherwise") as caught:
-        save(Branching(), [(positive,), (negative,)], DESCRIPTION, tmp_path / "other.ts")
-    assert "test_script.py" in str(caught.value.hint)
-    assert not (tmp_path / "other.ts").exists()
+        save(Counting(), [(torch.ones(1, 4),)], DESCRIPTION, tmp_path / "model.ts")
+    assert "pt2e" in str(caught.value.hint)
+    assert not (tmp_path / "model.ts").exists()
 
 
 def test_what_cannot_be_traced_is_told_in_a_line(tmp_path: Path) -> None:
