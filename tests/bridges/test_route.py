@@ -47,11 +47,16 @@ def test_pytorch_in_every_form_reaches_tflite(kind: ModelKind) -> None:
     assert find_route(kind, TFLITE, "litert_torch") == ("litert_torch",)
 
 
-def test_every_source_reaches_every_method() -> None:
-    for kinds in FRAMEWORKS.values():
-        for kind in kinds:
-            for method in METHODS.values():
-                assert find_route(kind, method.accepts) is not None
+def test_every_source_reaches_a_method_and_every_method_has_a_source() -> None:
+    kinds = [kind for kinds in FRAMEWORKS.values() for kind in kinds]
+    routes = {
+        (kind, name): find_route(kind, method.accepts)
+        for kind in kinds
+        for name, method in METHODS.items()
+    }
+    assert all(routes[kind, "litert_static"] is not None for kind in kinds)
+    for name in METHODS:
+        assert any(routes[kind, name] is not None for kind in kinds), name
 
 
 def test_nowhere_is_none() -> None:
