@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -28,6 +27,19 @@ def module_path(node: Node, prefix: str = "") -> str:
     return name[len(prefix) :] if name.startswith(prefix) else name
 
 
+def weight_owners(node: Node, prefix: str = "") -> set[str]:
+    """The modules whose tensors of two axes or more ``node`` reads, observed or not; they may lie
+    below the module it came from."""
+    owners = set()
+    for source in node.all_input_nodes:
+        if source.op == "call_module" and source.all_input_nodes:  # an observer
+            source = source.all_input_nodes[0]
+        if source.op == "get_attr" and getattr(source.meta.get("val"), "ndim", 0) > 1:
+            owner = str(source.target).rpartition(".")[0]
+            owners.add(owner[len(prefix) :] if owner.startswith(prefix) else owner)
+    return owners
+
+
 def module_type(node: Node) -> str:
     """Class name of that module."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
@@ -35,6 +47,16 @@ def module_type(node: Node) -> str:
         return ""
     kind = stack[-1][1]
     return kind.__name__ if isinstance(kind, type) else str(kind).rsplit(".", 1)[-1]
+
+
+def is_stored(node: Node) -> bool:
+    """Whether ``node`` is a parameter, a buffer or another constant, not an input of the model.
+
+    ``torch.export`` calls them ``p_``, ``b_`` and ``c_``.
+    """
+    return node.op == "get_attr" or (
+        node.op == "placeholder" and str(node.target).startswith(("p_", "b_", "c_"))
+    )
 
 
 def graph_modules(graph: torch.fx.Graph) -> tuple[ModuleName, ...]:
@@ -50,29 +72,34 @@ def graph_modules(graph: torch.fx.Graph) -> tuple[ModuleName, ...]:
     return tuple(ModuleName(name, kind, name in weighted) for name, kind in types.items())
 
 
+def with_containers(found: Mapping[str, Treatment], leaves: Iterable[str]) -> dict[str, Treatment]:
+    """``found``, and what all ``leaves`` of a container share as the treatment of the container.
+
+    It holds for operators between the leaves, and for those of a container that reads the weights
+    of its leaves itself, as ``nn.MultiheadAttention`` does.
+    """
+    held: dict[str, list[Treatment]] = {}
+    for leaf in leaves:
+        parts = leaf.split(".")
+        for count in range(1, len(parts)):
+            held.setdefault(".".join(parts[:count]), []).append(found.get(leaf, Treatment()))
+    shared = {
+        name: inside[0]
+        for name, inside in held.items()
+        if len({(one.method, one.weight_bits) for one in inside}) == 1 and inside[0].rule
+    }
+    return {**shared, **found}
+
+
 class Treated:
     """The treatment of an operator by the rules on modules."""
 
-    def __init__(
-        self, found: Mapping[str, Treatment], leaves: Iterable[str], prefix: str = ""
-    ) -> None:
+    def __init__(self, found: Mapping[str, Treatment], prefix: str = "") -> None:
         self._found = found
         self._prefix = prefix
-        # An operator between the modules of a container is float where all of these are.
-        held, floats = Counter[str](), Counter[str]()
-        for leaf in leaves:
-            parts = leaf.split(".")
-            for count in range(1, len(parts)):
-                container = ".".join(parts[:count])
-                held[container] += 1
-                floats[container] += leaf in found and found[leaf].method == "float"
-        self._floats = {name for name, count in held.items() if count == floats[name]}
 
     def of(self, node: Node) -> Treatment:
-        path = module_path(node, self._prefix)
-        if path in self._floats:
-            return Treatment(method="float")
-        return self._found.get(path, Treatment())
+        return self._found.get(module_path(node, self._prefix), Treatment())
 
 
 def unshare_weights(module: GraphModule) -> None:
@@ -114,4 +141,4 @@ def _feeds_norm(node: Node) -> bool:
 
 def _is_weight(node: Node) -> bool:
     value = node.meta.get("val")
-    return node.op in ("get_attr", "placeholder") and getattr(value, "ndim", 0) > 1
+    return is_stored(node) and getattr(value, "ndim", 0) > 1

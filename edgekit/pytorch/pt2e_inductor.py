@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from torchao.quantization.pt2e.quantizer import Quantizer
 from torchao.quantization.pt2e.quantizer.arm_inductor_quantizer import ArmInductorQuantizer
@@ -14,10 +14,9 @@ from edgekit.pytorch.modules import Treatment
 from edgekit.pytorch.pt2e_specs import Specs
 
 
-def inductor_quantizer(
-    backend: str, specs: Specs, found: Mapping[str, Treatment], modules: Iterable[str]
-) -> Quantizer:
-    """The quantizer of ``backend``, ``x86`` or ``arm``; ``found`` are treatments by module name.
+def inductor_quantizer(backend: str, specs: Specs, found: Mapping[str, Treatment]) -> Quantizer:
+    """The quantizer of ``backend``, ``x86`` or ``arm``; ``found`` are treatments by module name,
+    containers included.
 
     Raises:
         RecipeError: an option that this backend has no kernels for.
@@ -29,8 +28,7 @@ def inductor_quantizer(
         )
     quantizer = X86InductorQuantizer() if backend == "x86" else ArmInductorQuantizer()
     quantizer.set_global(_config(specs, 8))
-    for name in modules:
-        treatment = found.get(name, Treatment())
+    for name, treatment in found.items():
         if treatment.method == "dynamic":
             raise RecipeError(
                 f"{treatment.rule}: quantize.backend {backend} cannot mix static and dynamic "

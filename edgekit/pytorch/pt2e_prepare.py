@@ -10,14 +10,22 @@ from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.observer import _is_activation_post_process
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
+from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
 from edgekit.pytorch.export import quiet_warnings
 from edgekit.pytorch.modules import ModuleName, Treatment, kept_float
-from edgekit.pytorch.pt2e_graph import Treated, module_path, unshare_weights
+from edgekit.pytorch.pt2e_graph import (
+    Treated,
+    module_path,
+    unshare_weights,
+    weight_owners,
+    with_containers,
+)
 from edgekit.pytorch.pt2e_inductor import inductor_quantizer
 from edgekit.pytorch.pt2e_observers import ActivationExtremes
+from edgekit.pytorch.pt2e_rules import Reached, refuse_ignored, why_float
 from edgekit.pytorch.pt2e_specs import Specs
 from edgekit.pytorch.pt2e_xnnpack import SymmetricQuantizer
 from edgekit.runtimes.cause import condensed_cause
@@ -49,17 +57,17 @@ def prepare(
     with ``prefix``.
 
     Raises:
-        RecipeError: a treatment that the backend has no kernels for.
+        RecipeError: a treatment that the backend has no kernels for, or that reaches nothing.
         ConversionError: torchao refused the graph, or nothing in it can be quantized.
     """
     graph = program.module(check_guards=False)
     unshare_weights(graph)
-    leaves = [module.name for module in modules]
+    treated = with_containers(found, [module.name for module in modules])
     specs = Specs(unsigned=backend == "x86", per_channel=per_channel)
     quantizer: Quantizer = (
-        SymmetricQuantizer(specs, Treated(found, leaves, prefix).of)
+        SymmetricQuantizer(specs, Treated(treated, prefix).of)
         if backend == "xnnpack"
-        else inductor_quantizer(backend, specs, found, leaves)
+        else inductor_quantizer(backend, specs, treated)
     )
     with captured_output(), quiet_warnings():
         try:
@@ -67,22 +75,14 @@ def prepare(
         except Exception as error:  # AssertionError, NotImplementedError and more
             raise _refused("prepare", error) from error
     observers, outputs = _observed(graph, prefix)
-    int8 = {module_path(node, prefix) for node in graph.graph.nodes if _has_int8_weight(node)}
-    if not int8:
+    reached = _reached(graph, prefix)
+    if not reached.weighted:
         raise ConversionError(
             f"PT2E found nothing to quantize for {backend}",
             hint="It quantizes convolutions and linear layers; see quantize.modules in the recipe.",
         )
-    reasons = kept_float(dict(found))
-    called = {module_path(node, prefix) for node in graph.graph.nodes}
-    for module in modules:
-        if module.weighted and module.name not in int8 and module.name not in reasons:
-            reasons[module.name] = (
-                f"no INT8 kernel of {backend} for {module.type}"
-                if module.name in called
-                else "the model does not call it"
-            )
-    return Prepared(graph, observers, outputs, reasons)
+    refuse_ignored(modules, found, reached, backend)
+    return Prepared(graph, observers, outputs, _kept_float(modules, found, reached, backend))
 
 
 def convert(
@@ -122,6 +122,39 @@ def _observed(
         if any(user.op == "output" for user in node.users):
             outputs.add(names[id(observer)])
     return observers, frozenset(outputs)
+
+
+def _reached(graph: GraphModule, prefix: str) -> Reached:
+    """What the annotations and observers of a prepared graph come to, module by module."""
+    readers: dict[str, str] = {}
+    called, annotated, weighted = set[str](), set[str](), set[str]()
+    for node in graph.graph.nodes:
+        if node.op != "call_function":
+            continue
+        path = module_path(node, prefix)
+        owners = weight_owners(node, prefix)
+        readers.update(dict.fromkeys(owners, path))
+        called |= {path, *owners}
+        annotation = node.meta.get(Q_ANNOTATION_KEY)
+        if annotation and (annotation.input_qspec_map or annotation.output_qspec):
+            annotated.add(path)
+        if _has_int8_weight(node):
+            weighted |= {path, *owners}
+    return Reached(frozenset(called), frozenset(annotated), frozenset(weighted), readers)
+
+
+def _kept_float(
+    modules: Iterable[ModuleName], found: Mapping[str, Treatment], reached: Reached, backend: str
+) -> dict[str, str]:
+    """Why each module with weights is float, under the name that its operators have."""
+    excluded = kept_float(dict(found))
+    reasons: dict[str, str] = {}
+    for module in modules:
+        if not module.weighted or module.name in reached.weighted:
+            continue
+        name = reached.readers.get(module.name) or module.name
+        reasons[name] = excluded.get(module.name) or why_float(module, reached, backend)
+    return reasons
 
 
 def _observer(graph: GraphModule, node: Node) -> torch.nn.Module | None:

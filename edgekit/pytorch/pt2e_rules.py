@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -12,6 +13,12 @@ from edgekit.pytorch.pt2e_graph import graph_modules
 from edgekit.recipe.schema import ModuleRule
 from edgekit.sources.source import SourceModel
 from edgekit.types import ModelKind
+
+_KERNELS = {
+    "xnnpack": "linear layers, 1-D and 2-D convolutions and transposed 2-D convolutions",
+    "x86": "linear layers and 2-D convolutions",
+    "arm": "linear layers and 2-D convolutions",
+}
 
 
 def model_modules(
@@ -39,3 +46,79 @@ def static_treatments(
                 hint="Write method: float or static, or take quantize.method pt2e.",
             )
     return found
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What preparing came to, by module name: ``called`` by the model, with an operator that is
+    ``annotated`` for INT8, with one whose weights are (``weighted``). ``readers`` says which module
+    the operators belong to that read the weights of another."""
+
+    called: frozenset[str]
+    annotated: frozenset[str]
+    weighted: frozenset[str]
+    readers: Mapping[str, str]
+
+
+def refuse_ignored(
+    modules: Iterable[ModuleName], found: Mapping[str, Treatment], reached: Reached, backend: str
+) -> None:
+    """What a rule wants in INT8 must be so. A rule for a whole container may cover an activation
+    or a norm on the way; one that covers nothing else is a mistake too.
+
+    Raises:
+        RecipeError: it names rule and module, and what the backend has kernels for.
+    """
+    asked = {
+        module: found[module.name]
+        for module in modules
+        if module.name in found and _wants_int8(found[module.name])
+    }
+    done = {
+        module
+        for module, treatment in asked.items()
+        if module.name in reached.weighted
+        # Bits, and ranges taken at run time, are a matter of weights.
+        or (
+            (treatment.method, treatment.weight_bits) == ("static", None)
+            and module.name in reached.annotated
+        )
+    }
+    useful = {rule for module in done for rule in _rules(asked[module])}
+    for module, treatment in asked.items():
+        needed = module.weighted and module.name in reached.called
+        if module not in done and (needed or not _rules(treatment) <= useful):
+            raise RecipeError(
+                f"{treatment.rule} asks for INT8 for {module.name} ({module.type}): "
+                f"{why_float(module, reached, backend, treatment)}",
+                hint=f"PT2E quantizes {_KERNELS[backend]}, and with them activations, sums and "
+                "pooling. Leave this module out of the rule, or choose quantize.method: dynamic "
+                "for recurrent layers and embeddings.",
+            )
+
+
+def why_float(
+    module: ModuleName, reached: Reached, backend: str, treatment: Treatment | None = None
+) -> str:
+    """The reason why ``module`` did not become INT8, where no rule leaves it out."""
+    if module.name not in reached.called:
+        return "the model does not call it"
+    if (
+        treatment
+        and not module.weighted
+        and (treatment.method, treatment.weight_bits)
+        != (
+            "static",
+            None,
+        )
+    ):
+        return "it has no weights"
+    return f"no INT8 kernel of {backend} for {module.type}"
+
+
+def _wants_int8(treatment: Treatment) -> bool:
+    return treatment.method != "float" and bool(treatment.method or treatment.weight_bits)
+
+
+def _rules(treatment: Treatment) -> set[str]:
+    return set(treatment.rule.split(", "))

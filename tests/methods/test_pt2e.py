@@ -57,6 +57,11 @@ def _nodes(program: torch.export.ExportedProgram, text: str) -> list[Any]:
     return [node for node in program.graph.nodes if text in str(node.target)]
 
 
+def _stored(quantized: Quantized) -> list[torch.Tensor]:
+    program = _program(quantized)
+    return [*program.state_dict.values(), *program.constants.values()]
+
+
 def _weight(program: torch.export.ExportedProgram, module: str) -> torch.Tensor:
     """The stored weight of the module called ``module``, whatever the file calls it."""
     for node in program.graph.nodes:
@@ -209,12 +214,13 @@ class Recurrent(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.act = nn.GELU()
         self.front, self.back = nn.Linear(6, 8), nn.Linear(8, 5)
         self.lstm = nn.LSTM(8, 8, batch_first=True)
         self.spare = nn.Linear(3, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.back(self.lstm(self.front(x))[0][:, -1])
+        return self.back(self.act(self.lstm(self.front(x))[0][:, -1]))
 
 
 def test_what_has_no_kernel_stays_float_and_says_why(tmp_path: Path) -> None:
@@ -225,6 +231,86 @@ def test_what_has_no_kernel_stays_float_and_says_why(tmp_path: Path) -> None:
         "spare": "the model does not call it",
     }
     assert _weight(_program(made), "front").dtype is torch.int8
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ((ModuleRule(name="lstm", weight_bits=4),), r"modules\[0\] .* INT8 for lstm \(LSTM\): no"),
+        ((ModuleRule(type="LSTM", method="static"),), r"modules\[0\] .*no INT8 kernel of xnnpack"),
+        ((ModuleRule(name="spare", method="dynamic"),), "spare .*: the model does not call it"),
+        ((ModuleRule(type="GELU", method="static"),), r"act \(GELU\): no INT8 kernel"),
+        ((ModuleRule(type="GELU", weight_bits=4),), "it has no weights"),
+        (
+            (ModuleRule(name="*a*", weight_bits=4), ModuleRule(type="GELU", method="static")),
+            r"modules\[0\], quantize.modules\[1\] .*act ",
+        ),
+    ],
+)
+@pytest.mark.parametrize("backend", ["xnnpack", "x86"])
+def test_a_rule_that_asks_for_int8_in_vain_is_an_error(
+    rules: tuple[ModuleRule, ...], told: str, backend: str, tmp_path: Path
+) -> None:
+    inputs = (InputSpec("x", (1, 4, 6)),)
+    if backend == "x86" and any(rule.method == "dynamic" for rule in rules):
+        told = "cannot mix static and dynamic"
+    job = nets.job(
+        tmp_path, Recurrent().eval(), "pt2e", inputs=inputs, modules=rules, backend=backend
+    )
+    with pytest.raises(RecipeError, match=told.replace("xnnpack", backend)) as refused:
+        _quantized(job)
+    assert refused.value.hint
+    assert not (tmp_path / "model.pt2").exists()
+
+
+def test_a_rule_for_all_may_cover_what_is_not_called_or_has_no_weights(tmp_path: Path) -> None:
+    inputs = (InputSpec("x", (1, 4, 6)),)
+    rules = (ModuleRule(name="*", weight_bits=4), ModuleRule(name="lstm", method="float"))
+    job = nets.job(tmp_path, Recurrent().eval(), "pt2e", inputs=inputs, modules=rules)
+    program = _program(_quantized(job))
+    assert [int(_weight(program, name).abs().max()) for name in ("front", "back")] == [7, 7]
+
+
+class Attention(nn.Module):
+    """Its operators belong to a container, which reads the weights of the leaf in it itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.mix(x, x, x, need_weights=False)[0].mean(1))
+
+
+def test_a_rule_for_an_attention_reaches_its_products(tmp_path: Path) -> None:
+    inputs = (InputSpec("x", (1, 4, 8)),)
+    rules = (ModuleRule(name="mix", weight_bits=4),)
+    job = nets.job(tmp_path, Attention().eval(), "pt2e", inputs=inputs, modules=rules)
+    made = _quantized(job)
+    stored = [tensor for tensor in _stored(made) if tensor.ndim > 1]
+    tops = {tuple(tensor.shape): int(tensor.abs().max()) for tensor in stored}
+    assert tops == {(24, 8): 7, (8, 8): 7, (5, 8): 127}
+    assert _kept_float(made) == {}
+
+
+def test_torchaos_quantizer_for_x86_does_not_reach_them(tmp_path: Path) -> None:
+    inputs = (InputSpec("x", (1, 4, 8)),)
+    rules = (ModuleRule(name="mix", weight_bits=4),)
+    job = nets.job(
+        tmp_path, Attention().eval(), "pt2e", inputs=inputs, modules=rules, backend="x86"
+    )
+    with pytest.raises(RecipeError, match=r"INT8 for mix\.out_proj .*no INT8 kernel of x86"):
+        _quantized(job)
+
+
+def test_an_attention_that_is_left_out_says_so_under_its_own_name(tmp_path: Path) -> None:
+    inputs = (InputSpec("x", (1, 4, 8)),)
+    rules = (ModuleRule(name="mix", method="float"),)
+    job = nets.job(tmp_path, Attention().eval(), "pt2e", inputs=inputs, modules=rules)
+    kept = _kept_float(_quantized(job))
+    assert [*kept] == ["mix"]
+    assert "modules[0]" in kept["mix"]
 
 
 def test_nothing_to_quantize_is_said(tmp_path: Path) -> None:
