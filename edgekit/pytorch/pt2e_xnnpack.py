@@ -197,11 +197,6 @@ class SymmetricQuantizer(Quantizer):  # type: ignore[misc]
         )
 
 
-def int8_weights(model: GraphModule) -> list[Node]:
-    """The operators of an annotated graph that multiply by int8 weights."""
-    return [node for node in model.graph.nodes if node.target in _WEIGHTED and _annotation(node)]
-
-
 def _annotation(node: Node) -> QuantizationAnnotation | None:
     found: QuantizationAnnotation | None = node.meta.get(Q_ANNOTATION_KEY)
     return found

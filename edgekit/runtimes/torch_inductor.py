@@ -30,7 +30,7 @@ from edgekit.numerics.fidelity import fidelity
 from edgekit.pytorch.description import Description
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.runtimes.predict import predict
-from edgekit.runtimes.session import Session, SessionInfo
+from edgekit.runtimes.session import SessionInfo
 from edgekit.runtimes.torch_export import (
     installed,
     load_program,
@@ -294,4 +294,4 @@ class _CompiledSession(TorchSession):
         return replace(plain, version=f"{plain.version}, inductor", caveat=caveat)
 
 
-__all__ = ["AGREES_DB", "RUNTIME", "Session", "can_compile", "open_file"]
+__all__ = ["AGREES_DB", "RUNTIME", "can_compile", "open_file"]
