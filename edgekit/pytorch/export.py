@@ -5,6 +5,7 @@ Imports torch; methods import it when they convert.
 
 from __future__ import annotations
 
+import re
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,15 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+from torch.utils._pytree import tree_leaves
 
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError, SourceError
+from edgekit.pytorch.pt2e_graph import module_path
 from edgekit.recipe.schema import InputSpec
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.sources.source import SourceModel
 from edgekit.types import ModelKind
 
 _DATA_DEPENDENT = "GuardOnDataDependentSymNode"
+# In the stack trace of a node: file, line, source.
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in [^\n]*(?:\n(.*))?')
 
 
 def export_source(source: SourceModel) -> torch.export.ExportedProgram:
@@ -32,7 +38,8 @@ def export_source(source: SourceModel) -> torch.export.ExportedProgram:
 
     Raises:
         SourceError: the model does not accept inputs of these shapes.
-        ConversionError: it has no graph; cause, place in its code and a way out are told.
+        ConversionError: it has no graph, or one with shapes that depend on values; cause, place in
+            its code and a way out are told.
     """
     if source.kind is ModelKind.EXPORTED_PROGRAM:
         return export(source.value.module(check_guards=False), source.inputs)
@@ -50,9 +57,11 @@ def export(module: torch.nn.Module, inputs: tuple[InputSpec, ...]) -> torch.expo
     _check_shapes(module, examples, inputs)
     with captured_output(), quiet_warnings(), torch.no_grad():
         try:
-            return torch.export.export(module, examples, strict=False)
+            program = torch.export.export(module, examples, strict=False)
         except Exception as error:  # torch.export lets out dozens of types, and the user's own
             raise _condensed(error) from error
+    _refuse_unknown_shapes(program)
+    return program
 
 
 def example_inputs(inputs: tuple[InputSpec, ...]) -> tuple[torch.Tensor, ...]:
@@ -103,6 +112,28 @@ def _check_shapes(
             ) from error
 
 
+def _refuse_unknown_shapes(program: torch.export.ExportedProgram) -> None:
+    """torch.export lets shapes be that only values decide (``x[x > 0]``); no kernel is laid out for
+    them, and their work cannot be counted."""
+    for node in program.graph.nodes:
+        if not any(map(_has_unknown_shape, tree_leaves(node.meta.get("val")))):
+            continue
+        frames = _FRAME.findall(node.meta.get("stack_trace") or "")
+        own = [frame for frame in frames if _is_the_users(frame[0])]
+        file, line, code = (own or frames or [("", "", "")])[-1]
+        raise ConversionError(
+            f"a shape inside the model depends on the values of its input: {node.target} in "
+            f"{module_path(node) or 'the model itself'}"
+            + (f" at {file}:{line} ({code.strip()})" if file else ""),
+            hint="Keep the shape and mask instead: torch.where(mask, x, 0), or multiply by the "
+            "mask; or quantize the parts before and behind that line apart.",
+        )
+
+
+def _has_unknown_shape(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and bool(free_unbacked_symbols(value))
+
+
 def _condensed(error: Exception) -> ConversionError:
     place = users_line(error)
     where = f" at {place}" if place else ""
@@ -111,8 +142,7 @@ def _condensed(error: Exception) -> ConversionError:
         return ConversionError(
             f"torch.export: the model's path depends on the values of its input{where}",
             hint="A graph has one path for all inputs: choose with torch.where or torch.cond, "
-            "mark module-level flags as plain Python values, or quantize the parts apart. "
-            "quantize.method: dynamic works without a graph.",
+            "mark module-level flags as plain Python values, or quantize the parts apart.",
         )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     cause = condensed_cause(f"{kind}: {lines[0]}" if lines else kind)

@@ -38,7 +38,40 @@ def test_a_path_that_depends_on_values_is_named_by_file_and_line(net: nn.Module)
     with pytest.raises(ConversionError, match=r"depends on the values.*test_export\.py:\d+") as why:
         export(net.eval(), VECTOR)
     assert "torch.where" in str(why.value.hint)
+    # The dynamic methods trace the model: they would take one path and drop the other.
+    assert "dynamic" not in str(why.value.hint)
     assert "Traceback" not in str(why.value)
+
+
+class Selects(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Positive()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x).sum() * x
+
+
+class Positive(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[x > 0]
+
+
+def test_a_shape_that_depends_on_values_is_named_by_module_and_line() -> None:
+    told = r"aten\.index\.Tensor in inner at .*test_export\.py:\d+ \(return x\[x > 0\]\)"
+    with pytest.raises(ConversionError, match=told) as why:
+        export(Selects().eval(), VECTOR)
+    assert "torch.where" in str(why.value.hint)
+
+
+class Scales(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * x.sum().item()
+
+
+def test_a_number_that_depends_on_values_is_no_shape() -> None:
+    program = export(Scales().eval(), VECTOR)
+    assert torch.equal(program.module()(torch.ones(1, 4)), torch.full((1, 4), 4.0))
 
 
 def test_any_other_refusal_has_cause_place_and_way_out() -> None:
