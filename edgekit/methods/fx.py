@@ -52,7 +52,8 @@ class FX:
         from edgekit.pytorch.dynamic_engine import candidates
         from edgekit.pytorch.export import torch_threads
 
-        leaves = leaf_modules(job.model.value)
+        # FX has no name for the model itself: where that is a layer, no rule can mean it.
+        leaves = tuple(leaf for leaf in leaf_modules(job.model.value) if leaf.name)
         found = treatments(leaves, job.options.modules)
         _check(leaves, found)
         engines = candidates(job.options.backend)

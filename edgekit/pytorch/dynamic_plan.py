@@ -114,14 +114,15 @@ def _refuse_impossible(treated: Mapping[str, Treatment], library: Library) -> No
     for name, treatment in treated.items():
         if treatment.weight_bits not in (None, *library.bits):
             raise RecipeError(
-                f"{treatment.rule} asks for weights of {treatment.weight_bits} bits for {name}; "
+                f"{treatment.rule} asks for weights of {treatment.weight_bits} bits for "
+                f"{name or 'the model'}; "
                 f"{library.name} makes {_listed([str(bits) for bits in library.bits])}",
                 hint="Remove weight_bits from the rule, or choose quantize.method: dynamic.",
             )
         if treatment.method == "static":
             raise RecipeError(
-                f"{treatment.rule} asks for static ranges for {name}, which {library.name} "
-                "does not use",
+                f"{treatment.rule} asks for static ranges for {name or 'the model'}, which "
+                f"{library.name} does not use",
                 hint="Remove the rule, or choose quantize.method: fx or pt2e and rules with "
                 "'method: dynamic' there.",
             )
@@ -146,7 +147,7 @@ def _refuse_unknown(
         why = found[name]
         if isinstance(why, str) and (weighted[name] or treatment.rule not in useful):
             raise RecipeError(
-                f"{treatment.rule} asks for INT8 for {name} "
+                f"{treatment.rule} asks for INT8 for {name or 'the model'} "
                 f"({type(model.get_submodule(name)).__name__}): {why}",
                 hint=f"{library.name} quantizes {_listed(library.types)}. Leave this module out "
                 "of the rule, or choose a static method (fx, pt2e).",

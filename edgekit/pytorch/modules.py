@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModuleName:
-    """A leaf module: dotted name, class name, whether it has weights that can be quantized."""
+    """A leaf module: dotted name, empty where it is the model itself; class name, whether it has
+    weights that can be quantized."""
 
     name: str
     type: str
@@ -35,14 +36,15 @@ class Treatment:
 
 
 def leaf_modules(module: torch.nn.Module) -> tuple[ModuleName, ...]:
-    """The modules without children, in order of registration. A shared module counts once.
+    """The modules without children, in order of registration. A shared module counts once; a model
+    that is a layer itself is its only one.
 
     A module with weights whose weight has one axis only (a norm) is not ``weighted``.
     """
     return tuple(
         ModuleName(name, type(leaf).__name__, _weighted(leaf))
         for name, leaf in module.named_modules()
-        if name and not any(True for _ in leaf.children())
+        if not any(True for _ in leaf.children())
     )
 
 
@@ -102,7 +104,7 @@ def _matches_nothing(index: int, rule: ModuleRule, modules: Sequence[ModuleName]
     known: Iterable[str] = {module.type for module in modules}
     if rule.name is not None:
         known = _with_containers(module.name for module in modules)
-    hint = did_you_mean(rule.name or rule.type or "", sorted(known))
+    hint = did_you_mean(rule.name or rule.type or "", sorted(filter(None, known)))
     return RecipeError(
         f"{_shown(index)} matches no module of the model ({wanted})",
         hint=hint if hint is None or len(hint) < 400 else f"{hint[:400]} ...",

@@ -92,3 +92,21 @@ def test_a_rule_that_matches_nothing_is_an_error(
 def test_a_place_among_modules_without_weights_matches_nothing() -> None:
     with pytest.raises(RecipeError, match="place 'first'"):
         treatments([ModuleName("act", "ReLU", False)], [ModuleRule(place="first", method="float")])
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ModuleRule(type="Linear", method="float"),
+        ModuleRule(place="first", method="float"),
+        ModuleRule(place="last", method="float"),
+        ModuleRule(name="*", method="float"),
+    ],
+)
+def test_a_model_that_is_a_layer_itself_has_rules_too(rule: ModuleRule) -> None:
+    leaves = leaf_modules(torch.nn.Linear(4, 4))
+    assert leaves == (ModuleName("", "Linear", True),)
+    assert set(treatments(leaves, [rule])) == {""}
+    with pytest.raises(RecipeError, match="matches no module") as caught:
+        treatments(leaves, [ModuleRule(name="fc", method="float")])
+    assert "''" not in str(caught.value.hint)
