@@ -85,7 +85,15 @@ def _engine_and_plan(job: QuantizeJob, examples: Sequence[Example]) -> tuple[str
     with job.progress.task("Checking the engine"):
         products = observed_products(model, names, examples)
         engine = trusted_engine(
-            tuple(plans), products, {engine: plan.matmuls for engine, plan in plans.items()}
+            tuple(plans),
+            products,
+            {engine: plan.matmuls for engine, plan in plans.items()},
+            per_channel=job.options.per_channel,
+        )
+    if names and not products:
+        job.progress.note(
+            f"engine {engine} is not checked against its reference: the samples reach none of the "
+            f"{len(names)} modules that it multiplies"
         )
     return engine, plans[engine]
 

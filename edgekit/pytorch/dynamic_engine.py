@@ -10,6 +10,7 @@ Imports torch; the method imports it when it quantizes.
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ _PREFERENCE = {
     "x86": ("x86", "fbgemm", "onednn", "qnnpack"),
     "arm": ("qnnpack", "onednn"),
 }
+_MATRIX = re.compile(r"weight|weight_[ih]h(_l\d+(_reverse)?)?")
+_UPPER = re.compile(r"_l[1-9]")
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,15 @@ def observed_products(
 
 
 def trusted_engine(
-    engines: Sequence[str], products: Sequence[Product], bits: Mapping[str, Mapping[str, int]]
+    engines: Sequence[str],
+    products: Sequence[Product],
+    bits: Mapping[str, Mapping[str, int]],
+    *,
+    per_channel: bool,
 ) -> str:
-    """The first of ``engines`` that agrees with its reference on every one of ``products``;
-    ``bits`` are those of the weights, by engine and module.
+    """The first of ``engines`` that agrees with its reference on every one of ``products``, of
+    which there must be one to learn anything; ``bits`` are those of the weights, by engine and
+    module.
 
     Raises:
         ConversionError: none does; each is named with the module it fails on.
@@ -100,12 +108,18 @@ def trusted_engine(
     refused = []
     for engine in engines:
         worst = min(
-            ((agreement_db(p, bits[engine][p.module], engine), p.module) for p in products),
+            (
+                (
+                    agreement_db(p, bits[engine][p.module], engine, per_channel=per_channel),
+                    p.module,
+                )
+                for p in products
+            ),
             default=(float("inf"), ""),
         )
         if worst[0] >= TRUSTED_DB:
             return engine
-        refused.append(f"{engine} ({worst[0]:.0f} dB at {worst[1]})")
+        refused.append(f"{engine} ({worst[0]:.0f} dB at {worst[1] or 'the model'})")
     raise ConversionError(
         f"no quantized engine of torch {torch.__version__} agrees with its own reference on this "
         f"machine: {', '.join(refused)}; at least {TRUSTED_DB:.0f} dB is asked for",
@@ -113,14 +127,9 @@ def trusted_engine(
     )
 
 
-def agreement_db(product: Product, weight_bits: int, engine: str) -> float:
+def agreement_db(product: Product, weight_bits: int, engine: str, *, per_channel: bool) -> float:
     """How close ``engine`` comes to the same codes multiplied in float, as SQNR in dB."""
-    observer = weight_observer(weight_bits, per_channel=True)()
-    observer(product.weight)
-    scales, zero_points = observer.calculate_qparams()
-    weight = torch.quantize_per_channel(
-        product.weight, scales, zero_points.to(torch.int64), 0, torch.qint8
-    )
+    weight = _quantized(product.weight, weight_bits, per_channel)
     halved = halves_activations(weight_bits, engine)
     with on_engine(engine, "the model"):
         prepacked = torch.ops.quantized.linear_prepack(weight, None)
@@ -130,6 +139,15 @@ def agreement_db(product: Product, weight_bits: int, engine: str) -> float:
     return (
         float(10 * torch.log10(wanted.double().square().sum() / noise)) if noise else float("inf")
     )
+
+
+def _quantized(weight: torch.Tensor, bits: int, per_channel: bool) -> torch.Tensor:
+    observer = weight_observer(bits, per_channel=per_channel)()
+    observer(weight)
+    scales, zero_points = observer.calculate_qparams()
+    if per_channel:
+        return torch.quantize_per_channel(weight, scales, zero_points.long(), 0, torch.qint8)
+    return torch.quantize_per_tensor(weight, float(scales), int(zero_points), torch.qint8)
 
 
 def _fake_quantized(x: torch.Tensor, levels: int) -> torch.Tensor:
@@ -145,17 +163,19 @@ def _note(seen: list[tuple[Any, Any]], module: nn.Module, inputs: Any, output: A
 
 
 def _products(name: str, module: Any, seen: Sequence[tuple[Any, Any]]) -> Iterator[Product]:
-    """A layer's first matrix meets its input; a recurrent one's second its own output."""
+    """What each matrix of a module meets: its input, or the states of a recurrent one. Of a stack
+    only the last layer's are seen, both directions side by side; they stand in for the others."""
     given = _rows([before for before, _ in seen])
     states = _rows([after[0] if isinstance(after, tuple) else after for _, after in seen])
-    for weight, met in (
-        (getattr(module, "weight", None), given),
-        (getattr(module, "weight_ih_l0", getattr(module, "weight_ih", None)), given),
-        (getattr(module, "weight_hh_l0", getattr(module, "weight_hh", None)), states),
-    ):
-        if weight is not None and met is not None and met.shape[1] >= weight.shape[1]:
-            # The states of a bidirectional layer stand side by side.
-            yield Product(name, weight.detach().float(), met[:, : weight.shape[1]].contiguous())
+    own = [key for key, _ in module.named_parameters(recurse=False) if _MATRIX.fullmatch(key)]
+    for key in own or ["weight"]:  # a weight that is computed is no parameter
+        weight = getattr(module, key).detach().float()
+        width = weight.shape[1]
+        inside = key.startswith("weight_hh") or _UPPER.search(key) is not None
+        met = states if inside else given
+        if met is not None and met.shape[1] >= width:
+            columns = slice(-width, None) if key.endswith("_reverse") else slice(width)
+            yield Product(name, weight, met[:, columns].contiguous())
 
 
 def _rows(values: Sequence[Any]) -> torch.Tensor | None:

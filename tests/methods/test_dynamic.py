@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,15 @@ def test_a_module_that_a_rule_leaves_out_stays_float(tmp_path: Path) -> None:
     assert kept["head.1"] == "the recipe leaves it out (quantize.modules[0])"
 
 
+@pytest.mark.parametrize(
+    "rule", [ModuleRule(type="Linear", weight_bits=4), ModuleRule(name="*", weight_bits=4)]
+)
+def test_rules_reach_a_model_that_is_a_layer_itself(rule: ModuleRule) -> None:
+    assert _plan(nn.Linear(4, 4), rule).matmuls == {"": 4}
+    with pytest.raises(RecipeError, match="asks for INT8 for the model \\(Conv1d\\)"):
+        _plan(nn.Conv1d(4, 4, 1), rule if rule.name else ModuleRule(type="*", weight_bits=4))
+
+
 def test_static_rules_are_refused() -> None:
     with pytest.raises(RecipeError, match="asks for static ranges for first"):
         _plan(Words(), ModuleRule(name="first", method="static"))
@@ -358,7 +368,7 @@ def test_seven_bits_of_weights_leave_activations_all_of_theirs() -> None:
             made = quantize_modules(model, plan, per_channel=True, engine="x86")
             found[bits] = sqnr_db(model(x).numpy(), made(x).numpy())
         (product,) = observed_products(model, ("0",), [(x,)])
-        assert agreement_db(product, bits, "x86") > 50
+        assert agreement_db(product, bits, "x86", per_channel=True) > 50
     assert found[7] > found[8] + 1
 
 
@@ -368,14 +378,51 @@ def test_an_engine_that_disagrees_with_its_reference_is_refused(
 ) -> None:
     product = observed_products(nn.Linear(64, 32), ("",), [(torch.randn(9, 64),)])
     bits = {"x86": {"": 7}, "fbgemm": {"": 7}}
-    assert trusted_engine(("x86", "fbgemm"), product, bits) == "x86"
+    trusted = partial(trusted_engine, products=product, bits=bits, per_channel=True)
+    assert trusted(("x86", "fbgemm")) == "x86"
     right = dynamic_engine.agreement_db
     broken = {"x86"}
     monkeypatch.setattr(
         dynamic_engine,
         "agreement_db",
-        lambda *of: TRUSTED_DB - 1 if of[2] in broken else right(*of),
+        lambda *of, **how: TRUSTED_DB - 1 if of[2] in broken else right(*of, **how),
     )
-    assert trusted_engine(("x86", "fbgemm"), product, bits) == "fbgemm"
-    with pytest.raises(ConversionError, match=r"x86 \(39 dB at "):
-        trusted_engine(("x86",), product, bits)
+    assert trusted(("x86", "fbgemm")) == "fbgemm"
+    with pytest.raises(ConversionError, match=r"x86 \(39 dB at the model\)"):
+        trusted(("x86",))
+
+
+def test_every_matrix_of_a_recurrent_layer_is_tried() -> None:
+    model = nn.LSTM(16, 32, num_layers=2, bidirectional=True, batch_first=True)
+    products = observed_products(model, ("",), [(torch.randn(1, 9, 16),)])
+    wanted = [model.get_parameter(key) for key in dict(model.named_parameters()) if "weight" in key]
+    assert len(wanted) == len(products) == 8
+    for weight, product in zip(wanted, products, strict=True):
+        assert torch.equal(weight, product.weight)
+        assert product.activations.shape == (9, weight.shape[1])
+
+
+@needs_x86
+def test_an_engine_is_tried_on_the_scales_that_it_will_have() -> None:
+    layer = nn.Linear(64, 32)
+    (product,) = observed_products(layer, ("",), [(torch.randn(9, 64),)])
+    found = [agreement_db(product, 7, "x86", per_channel=each) for each in (True, False)]
+    assert found[0] != found[1]
+    assert min(found) > TRUSTED_DB
+
+
+def test_an_engine_that_nothing_could_test_is_said_to_be_untested(tmp_path: Path) -> None:
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words = nn.Embedding(TOKENS, 8)
+            self.unused = nn.Linear(8, 8)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            answer: Tensor = self.words(ids)
+            return answer
+
+    progress = _Notes()
+    _quantized(torch_job(Idle(), tmp_path, method="dynamic", inputs=(IDS,), progress=progress))
+    (line,) = progress.lines
+    assert "is not checked against its reference" in line
