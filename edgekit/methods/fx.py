@@ -33,7 +33,7 @@ from edgekit.sources.pytorch import require_torch
 from edgekit.types import Artefact, ArtefactFormat, Sample
 
 if TYPE_CHECKING:
-    import torch
+    from torch.fx import GraphModule
 
     from edgekit.pytorch.fx_graph import Prepared
 
@@ -51,6 +51,7 @@ class FX:
         require_torch()
         from edgekit.pytorch.dynamic_engine import candidates
         from edgekit.pytorch.export import torch_threads
+        from edgekit.pytorch.fx_faults import float_reasons, refuse_unmet, unsound
 
         # FX has no name for the model itself: where that is a layer, no rule can mean it.
         leaves = tuple(leaf for leaf in leaf_modules(job.model.value) if leaf.name)
@@ -62,6 +63,11 @@ class FX:
         ]
         with torch_threads(job.threads):
             made = _first_trusted(job, engines, found, examples)
+            wrong = unsound(job.model.value)
+            reasons = float_reasons(made.int8, leaves, found, wrong, made.called)
+            refuse_unmet(leaves, found, reasons)
+            for name in wrong:
+                job.progress.note(f"{name} stays float: {reasons[name]}")
             notes: dict[str, Any] = {
                 "engine": f"torch {version('torch')}, FX graph mode",
                 "backend": made.engine,
@@ -72,11 +78,11 @@ class FX:
             if job.options.qat is not None:
                 int8, losses = _fine_tuned(job, made, found, examples)
                 beside = job.folder / "model.ptq.ts"
-                _save(job, made.int8, leaves, found, made.engine, examples, beside)
+                _save(job, made.int8, reasons, found, made.engine, examples, beside)
                 alternatives = {WITHOUT: _artefact(beside, notes)}
                 notes = {**notes, **fine_tuning_notes(job.options.qat, losses)}
             file = job.folder / "model.ts"
-            notes |= _save(job, int8, leaves, found, made.engine, examples, file)
+            notes |= _save(job, int8, reasons, found, made.engine, examples, file)
             baseline = float_baseline(job.model, examples[:2], cache=job.cache)
         return Quantized(_artefact(file, notes), baseline, made.cached, alternatives)
 
@@ -100,7 +106,8 @@ class _Made:
     """What the calibration samples alone gave; ``cached`` says whether they were run at all."""
 
     engine: str
-    int8: torch.nn.Module
+    int8: GraphModule
+    called: frozenset[str]
     ranges: dict[str, Range]
     cached: bool
 
@@ -113,9 +120,11 @@ def _first_trusted(
 ) -> _Made:
     """By the first of ``engines`` that agrees with its reference."""
     from edgekit.pytorch.fx_engine import check_engine
+    from edgekit.pytorch.fx_faults import disagreement, worst_module
     from edgekit.pytorch.fx_graph import convert, reference
 
-    refused = []
+    refused = {}
+    faults = []
     cached = True
     for engine in engines:
         with on_engine(engine, "the model"):
@@ -127,20 +136,26 @@ def _first_trusted(
             ranges = estimate(statistics, job.options.estimator, exact=prepared.outputs)
             with job.progress.task(f"Quantizing for {engine}"):
                 int8 = convert(prepared, ranges)
-                check = check_engine(job.model.value, reference(prepared, ranges), int8, examples)
-        if check.trusted:
-            return _Made(engine, int8, ranges, cached)
-        refused.append(f"{engine} ({check})")
+                simulated = reference(prepared, ranges)
+                check = check_engine(job.model.value, simulated, int8, examples)
+            if check.trusted:
+                return _Made(engine, int8, prepared.called, ranges, cached)
+            fault = worst_module(simulated, int8, examples)
+        refused[engine] = f"{check}; {fault}" if fault else str(check)
+        faults += [fault] if fault else []
         if len(engines) > 1:
-            job.progress.note(f"backend {engine} is left out, its answers are wrong here: {check}")
-    raise _disagree(refused)
+            job.progress.note(
+                f"backend {engine} is left out, its answers are wrong here: {refused[engine]}"
+            )
+    raise disagreement(refused, faults, version("torch"))
 
 
 def _fine_tuned(
     job: QuantizeJob, made: _Made, found: Mapping[str, Treatment], examples: Sequence[Example]
-) -> tuple[torch.nn.Module, tuple[float, ...]]:
+) -> tuple[GraphModule, tuple[float, ...]]:
     """The INT8 module with trained weights, and the loss of every step."""
     from edgekit.pytorch.fx_engine import check_engine
+    from edgekit.pytorch.fx_faults import disagreement, worst_module
     from edgekit.pytorch.fx_graph import convert, reference
     from edgekit.pytorch.qat import fine_tuned
 
@@ -154,9 +169,12 @@ def _fine_tuned(
         )
         with job.progress.task(f"Quantizing for {made.engine}"):
             int8 = convert(prepared, ranges)
-            check = check_engine(prepared.graph, reference(prepared, ranges), int8, examples)
-    if not check.trusted:
-        raise _disagree([f"{made.engine}, after fine-tuning ({check})"])
+            simulated = reference(prepared, ranges)
+            check = check_engine(prepared.graph, simulated, int8, examples)
+        if not check.trusted:
+            fault = worst_module(simulated, int8, examples)
+            how = f"after fine-tuning {check}" + (f"; {fault}" if fault else "")
+            raise disagreement({made.engine: how}, [fault] if fault else [], version("torch"))
     return int8, losses
 
 
@@ -176,29 +194,20 @@ def _prepared(
     )
 
 
-def _disagree(refused: Sequence[str]) -> ConversionError:
-    return ConversionError(
-        f"this machine's torch {version('torch')} does not compute what its own "
-        f"quantize/dequantize reference says: {'; '.join(refused)}",
-        hint="Choose another quantize.backend, or auto, or quantize.method: pt2e.",
-    )
-
-
 def _save(
     job: QuantizeJob,
-    int8: torch.nn.Module,
-    leaves: Sequence[ModuleName],
+    int8: GraphModule,
+    reasons: Mapping[str, str],
     found: Mapping[str, Treatment],
     engine: str,
     examples: Sequence[Example],
     file: Path,
 ) -> dict[str, Any]:
     """Make the file; the notes of what its trace fixed."""
-    kept_float = _kept_float(int8, leaves, found)
     description = describe(
         job.model.inputs,
         job.model.outputs,
-        kept_float=kept_float,
+        kept_float=reasons,
         engine=engine,
         one_by_one=any(treatment.method == "dynamic" for treatment in found.values()),
     )
@@ -243,22 +252,3 @@ def _statistics(job: QuantizeJob, prepared: Prepared) -> tuple[dict[str, TensorS
         )
     entry = job.cache.get_or_make("statistics", key, collect)
     return load_statistics(entry.path / _STATISTICS_FILE), entry.cached
-
-
-def _kept_float(
-    int8: torch.nn.Module, leaves: Sequence[ModuleName], found: Mapping[str, Treatment]
-) -> dict[str, str]:
-    """Why each module with weights that torch.ao did not replace stayed as it was, by name."""
-    converted = dict(int8.named_modules())
-    kept = {}
-    for leaf in leaves:
-        module = converted.get(leaf.name)
-        if not leaf.weighted or module is None or ".quantized" in type(module).__module__:
-            continue
-        treatment = found.get(leaf.name)
-        kept[leaf.name] = (
-            f"the recipe leaves it out ({treatment.rule})"
-            if treatment is not None and treatment.method == "float"
-            else f"FX has no static INT8 kernel for {leaf.type}"
-        )
-    return kept

@@ -32,6 +32,7 @@ from edgekit.calibrate.statistics import Range
 from edgekit.errors import ConversionError
 from edgekit.pytorch.export import quiet_warnings, users_line
 from edgekit.pytorch.extremes import ExtremesObserver, SampleExtremes, set_ranges
+from edgekit.pytorch.fx_faults import called_modules, unsound
 from edgekit.pytorch.fx_relu6 import relu6_to_relu, relu_to_relu6
 from edgekit.pytorch.fx_weights import PAIRING, PairSafeChannels, PairSafeTensor
 from edgekit.pytorch.modules import Treatment, leaf_modules
@@ -43,12 +44,14 @@ _TRANSPOSED = (torch.nn.ConvTranspose1d, torch.nn.ConvTranspose2d, torch.nn.Conv
 @dataclass(frozen=True)
 class Prepared:
     """A float graph with observers. ``observers`` are by the name of the module, function or input
-    whose output they watch; ``outputs`` names those of the model's outputs."""
+    whose output they watch; ``outputs`` names those of the model's outputs; ``called`` are the
+    modules that the model calls."""
 
     graph: GraphModule
     observers: Mapping[str, SampleExtremes]
     outputs: frozenset[str]
     engine: str
+    called: frozenset[str]
 
 
 def prepare(
@@ -65,16 +68,18 @@ def prepare(
     Raises:
         ConversionError: it has no graph of one path; cause, source line and a way out are told.
     """
+    found = {**found, **dict.fromkeys(unsound(module), Treatment(method="float"))}
     apart = left_whole(module, found)
     with quiet_warnings():
         graph_module = _graph(copy.deepcopy(module), apart)
+        called = called_modules(graph_module)
         saturating = relu6_to_relu(graph_module)
         mapping = _mapping(engine, found, per_channel)
         custom = PrepareCustomConfig().set_non_traceable_module_names(apart)
         prepared = prepare_fx(graph_module, mapping, examples, prepare_custom_config=custom)
     relu_to_relu6(prepared, saturating)
     observers = _observers(prepared, input_names)
-    return Prepared(prepared, observers, _outputs(prepared, observers), engine)
+    return Prepared(prepared, observers, _outputs(prepared, observers), engine, called)
 
 
 def convert(prepared: Prepared, ranges: Mapping[str, Range]) -> GraphModule:

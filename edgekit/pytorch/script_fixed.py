@@ -47,7 +47,7 @@ class Reads(TorchFunctionMode):
     module's own tensors, are the same for all inputs and do not count."""
 
     def __init__(self, constants: Iterable[torch.Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._constants = {id(tensor) for tensor in constants}
         self.branches: set[Place] = set()
         self.numbers: dict[Place, list[Any]] = {}
@@ -85,7 +85,8 @@ def fixed_by_trace(name: str, said: Sequence[Any], reads: Sequence[Reads]) -> Fi
         ConversionError: a path depends on the values of the input, or a number read from them
             differs between the examples; file and line are told.
     """
-    values, sizes = [], []
+    values: list[str] = []
+    sizes: list[str] = []
     places = {(warning.filename, warning.lineno): str(warning.message) for warning in said}
     for place, message in places.items():
         if Path(place[0]).is_relative_to(Path(torch.__file__).parent):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from edgekit.errors import ConversionError, MissingError, RecipeError
 from edgekit.methods import load_method
+from edgekit.pytorch.description import read_description
 from edgekit.pytorch.script_facts import inspect
 from edgekit.recipe.schema import InputSpec, ModuleRule
 from edgekit.runtimes import open_session
@@ -254,3 +255,60 @@ def test_an_observer_that_saw_no_data_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ConversionError, match="no sample reached"):
         made(Empty(), tmp_path)
+
+
+class Odds(nn.Module):
+    """What FX has no kernel for, a kernel that is wrong, and a layer that is never called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.slopes = nn.PReLU(8)
+        self.gelu = nn.GELU()
+        self.relu = nn.ReLU()
+        self.rnn = nn.LSTM(8, 8, batch_first=True)
+        self.never = nn.Linear(8, 8)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, image: Tensor) -> Tensor:
+        rows = self.gelu(self.slopes(self.conv(image))).mean(3).transpose(1, 2)
+        states, _ = self.rnn(rows)
+        answer: Tensor = self.relu(self.head(states[:, -1]))
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (ModuleRule(name="rnn", weight_bits=4), r"rnn \(LSTM\): FX has no .* of 4 bits"),
+        (ModuleRule(type="GELU", method="static"), r"gelu \(GELU\): FX has no static"),
+        (ModuleRule(name="never", weight_bits=4), r"never \(Linear\): the model does not call it"),
+        (ModuleRule(name="slopes", method="static"), r"slopes \(PReLU\): .*wrong on every engine"),
+    ],
+)
+def test_a_rule_that_cannot_be_met_is_an_error(
+    rule: ModuleRule, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        made(Odds(), tmp_path, modules=(rule,))
+
+
+def test_a_prelu_of_many_slopes_stays_float_and_a_fused_relu_may_be_named(tmp_path: Path) -> None:
+    rule = ModuleRule(name="relu", method="static")
+    job, result = made(Odds(), tmp_path, modules=(rule,))
+    wanted = answers(job.model.open_session(1), job)
+    found = answers(open_session(result.artefact.path, runtime="torchscript"), job)
+    assert sqnr_db(wanted, found) > 20
+    kept = read_description(result.artefact.path, "TorchScript file").kept_float
+    assert "wrong on every engine" in kept["slopes"]
+    assert kept["never"] == "the model does not call it"
+
+
+def test_a_refusal_names_the_module_at_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgekit.pytorch.fx_graph.unsound", lambda model: {})
+    with pytest.raises(ConversionError, match="most at slopes, a PReLU") as caught:
+        made(Odds(), tmp_path)
+    assert "[{name: slopes, method: float}]" in str(caught.value.hint)
