@@ -24,6 +24,8 @@ def module_path(node: Node, prefix: str = "") -> str:
     if not stack:
         return ""
     name = _CALL.sub("", stack[-1][0])
+    if f"{name}." == prefix:  # the model that was wrapped
+        return ""
     return name[len(prefix) :] if name.startswith(prefix) else name
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from edgekit.pytorch.export import export
 from edgekit.pytorch.modules import leaf_modules
+from edgekit.pytorch.pt2e_graph import module_path
 from edgekit.pytorch.pt2e_prepare import Prepared, prepare
 from tests.pytorch import nets
 
@@ -72,3 +73,18 @@ def test_observers_are_called_after_the_modules() -> None:
 def test_what_is_joined_has_one_observer() -> None:
     prepared = _prepared(nets.trained(Joined()))
     assert [*prepared.observers] == ["x", "left.act", "end"]
+
+
+def test_a_wrapped_model_that_is_a_layer_itself_has_no_name() -> None:
+    class Wrapper(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            answer: torch.Tensor = self.model(x)
+            return answer
+
+    graph = export(Wrapper(), (nets.InputSpec("x", (1, 4)),)).graph
+    (linear,) = (node for node in graph.nodes if "linear" in str(node.target))
+    assert (module_path(linear), module_path(linear, "model.")) == ("model", "")
