@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgekit.pytorch.description import Description
-from edgekit.runtimes.torchscript import load_script, read_description
+from edgekit.runtimes.torchscript import load_script, read_script_description
 from edgekit.types import ArtefactFacts, FloatOp, ModuleFact
 
 Compute = Literal["int8", "int8 dynamic", "int8 weights", "float"]
@@ -59,7 +59,7 @@ def inspect(file: Path) -> ArtefactFacts:
         UsageError: there is no such file.
         SessionError: damaged, not edgekit's, or of another torch.
     """
-    description = read_description(file)
+    description = read_script_description(file)
     script = load_script(file, description)
     findings = _Findings()
     given = ["float" if spec.dtype == "float32" else None for spec in description.inputs]

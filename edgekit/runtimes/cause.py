@@ -22,4 +22,8 @@ def condensed_cause(*texts: str) -> str:
             if line and "\x1b" not in line and not line.startswith("INFO:") and line not in lines:
                 lines.append(line)
     cause = "; ".join(lines)
-    return cause if len(cause) <= MAX_CAUSE_CHARS else cause[: MAX_CAUSE_CHARS - 1] + "…"
+    if len(cause) <= MAX_CAUSE_CHARS:
+        return cause
+    # TorchScript puts the error itself last, below its own trace.
+    tail = lines[-1][-(MAX_CAUSE_CHARS // 2) :] if len(lines) > 1 else ""
+    return f"{cause[: MAX_CAUSE_CHARS - len(tail) - 1]}…{tail}"

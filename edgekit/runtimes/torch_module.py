@@ -60,7 +60,7 @@ class TorchSession(ClosingSession):
         self._inputs = tuple(
             TensorInfo(spec.name, _channels_last(spec), spec.dtype) for spec in inputs
         )
-        answers = self._call(self._zeros(extra=0))
+        answers = self._call(self._zeros(extra=0), "on zeros of the stated shapes")
         self._info = SessionInfo(
             runtime=runtime_name,
             version=str(torch.__version__),
@@ -148,12 +148,12 @@ class TorchSession(ClosingSession):
             tensors.append(tensor)
         return tensors
 
-    def _call(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    def _call(self, arrays: Mapping[str, Array], when: str = "while running") -> dict[str, Array]:
         import torch
 
         module = self._open_module()
         tensors = self._tensors(arrays)
-        with torch.inference_mode(), _threads(self._threads), _failing_as_session_error():
+        with torch.inference_mode(), _threads(self._threads), _failing_as_session_error(when):
             answer = module(*tensors)
         with torch.inference_mode():
             return {
@@ -226,9 +226,9 @@ def _threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _failing_as_session_error() -> Iterator[None]:
+def _failing_as_session_error(when: str = "while running") -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the model is the user's code: it may raise anything
         cause = condensed_cause(f"{type(error).__name__}: {error}")
-        raise SessionError(f"the torch model failed while running: {cause}") from error
+        raise SessionError(f"the torch model failed {when}: {cause}") from error

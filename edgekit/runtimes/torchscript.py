@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from edgekit.errors import SessionError, UsageError
-from edgekit.pytorch.description import FILE, Description, from_json
+from edgekit.pytorch.description import Description, read_description
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.sources.pytorch import require_torch
 
 if TYPE_CHECKING:
     from edgekit.runtimes.torch_module import TorchSession
-
-_EXTRA = f"extra/{FILE}"
 
 
 def open_file(path: Path, *, threads: int, signature: str | None) -> TorchSession:
@@ -36,7 +33,7 @@ def open_file(path: Path, *, threads: int, signature: str | None) -> TorchSessio
 
     if signature is not None:
         raise UsageError(f"{path.name} has no signature '{signature}'; TorchScript has none at all")
-    description = read_description(path)
+    description = read_script_description(path)
     module = _OnEngine(load_script(path, description, frozen=True), description.engine)
     return TorchSession(
         module,
@@ -48,25 +45,9 @@ def open_file(path: Path, *, threads: int, signature: str | None) -> TorchSessio
     )
 
 
-def read_description(path: Path) -> Description:
-    """What the file says about itself; torch is not needed for it.
-
-    Raises:
-        UsageError: there is no such file.
-        SessionError: damaged, or without a description.
-    """
-    if not path.is_file():
-        raise UsageError(f"there is no model file {path}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            named = [name for name in archive.namelist() if name.endswith(f"/{_EXTRA}")]
-            text = archive.read(named[0]).decode("utf-8") if named else ""
-    except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise SessionError(
-            f"{path.name} is damaged or no TorchScript file: {error}",
-            hint="Copy it again, or make it again.",
-        ) from error
-    return from_json(text, path.name)
+def read_script_description(path: Path) -> Description:
+    """What the file says about itself; errors as in ``read_description``."""
+    return read_description(path, "TorchScript file")
 
 
 def load_script(path: Path, description: Description, *, frozen: bool = False) -> Any:

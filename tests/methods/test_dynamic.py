@@ -29,7 +29,7 @@ from edgekit.pytorch.dynamic_plan import plan_modules
 from edgekit.pytorch.script_facts import inspect
 from edgekit.recipe.schema import InputSpec, ModuleRule, QuantizeSpec
 from edgekit.runtimes import open_session
-from edgekit.runtimes.torchscript import on_engine, read_description
+from edgekit.runtimes.torchscript import on_engine, read_script_description
 from edgekit.types import Array
 from tests.methods.torch_jobs import TOKENS, answers, sqnr_db, torch_job
 
@@ -158,7 +158,7 @@ def test_recurrent_and_linear_layers_keep_their_answers(
 def test_the_file_is_int8_and_says_what_stayed_float(tmp_path: Path) -> None:
     job = torch_job(Words(), tmp_path, method="dynamic", inputs=(IDS,))
     quantized = _quantized(job)
-    description = read_description(quantized.artefact.path)
+    description = read_script_description(quantized.artefact.path)
     assert description.engine == quantized.artefact.notes["backend"]
     assert description.kept_float == {"mixer": "torch.ao has no dynamic INT8 kernel for Conv1d"}
     graph = str(torch.jit.load(quantized.artefact.path).inlined_graph)
@@ -195,7 +195,7 @@ def test_tables_are_an_option_and_their_worth_is_measured_beside(tmp_path: Path)
     with_tables, without = _quantized(job), _quantized(off)
     assert set(with_tables.alternatives) == {FLOAT_TABLES}
     assert without.alternatives == {}
-    kept = read_description(without.artefact.path).kept_float
+    kept = read_script_description(without.artefact.path).kept_float
     assert kept["words"] == kept["bag"] == "quantize.embeddings is false"
     alternative = with_tables.alternatives[FLOAT_TABLES].path
     assert "embedding_byte" not in str(torch.jit.load(alternative).inlined_graph)
@@ -285,7 +285,7 @@ def test_a_rule_for_a_container_may_cover_what_has_no_weights() -> None:
 def test_a_module_that_a_rule_leaves_out_stays_float(tmp_path: Path) -> None:
     rule = ModuleRule(place="last", method="float")
     job = torch_job(Words(), tmp_path, method="dynamic", inputs=(IDS,), modules=(rule,))
-    kept = read_description(_quantized(job).artefact.path).kept_float
+    kept = read_script_description(_quantized(job).artefact.path).kept_float
     assert kept["head.1"] == "the recipe leaves it out (quantize.modules[0])"
 
 

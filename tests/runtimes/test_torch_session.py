@@ -140,7 +140,9 @@ def test_outputs_that_do_not_match_their_names_list_both() -> None:
 def test_wrong_specs_and_failing_models_say_so() -> None:
     with pytest.raises(UsageError, match=r"layout NCHW but shape \[1, 6\]"):
         TorchSession(lambda v: v, (InputSpec("v", (1, 6), "float32", "NCHW"),), ("y",), 1)
-    with pytest.raises(SessionError, match=r"failed while running: RuntimeError: .*shape"):
+    with pytest.raises(
+        SessionError, match=r"failed on zeros of the stated shapes: RuntimeError: .*shape"
+    ):
         TorchSession(torch.nn.Linear(7, 2), (VECTOR,), ("y",), threads=1)
     with pytest.raises(UsageError, match="threads"):
         TorchSession(lambda v: v, (VECTOR,), ("y",), threads=0)
