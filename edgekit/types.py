@@ -109,7 +109,8 @@ class ModuleFact:
 
     ``compute`` is how it computes (``int8`` in and out, ``int8 dynamic``: float activations
     quantized on the way in, ``int8 weights``: float arithmetic, or ``float``), ``bytes`` what its
-    weights occupy, ``why`` the reason it stayed float, where its maker gave one.
+    weights occupy, ``why`` the reason it stayed float, where its maker gave one. ``bits`` are those
+    that integer weights use, where they can be read; a byte may hold fewer than eight.
     """
 
     name: str
@@ -117,6 +118,7 @@ class ModuleFact:
     compute: Literal["int8", "int8 dynamic", "int8 weights", "float"]
     bytes: int
     why: str | None = None
+    bits: int | None = None
 
 
 @dataclass(frozen=True)
