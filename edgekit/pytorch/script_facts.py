@@ -207,6 +207,7 @@ def _modules(script: Any, findings: _Findings, description: Description) -> tupl
             type=str(_child(script, path).original_name),
             compute=compute,
             bytes=sum(_bytes(_attribute(script, name)) for name in findings.weights[path]),
+            bits=_bits([_attribute(script, name) for name in findings.weights[path]]),
             why=_why(_own_name(script, path), compute, description.kept_float),
         )
         for path, compute in findings.computes.items()
@@ -247,6 +248,23 @@ def _bytes(value: Any) -> int:
     if isinstance(value, torch.ScriptObject):
         return _bytes(value.__getstate__())
     return 0
+
+
+def _bits(value: Any) -> int | None:
+    """The fewest that hold every quantized weight in ``value``, as far as torch's kernels let them
+    be read; at least 2. ``None`` where none is quantized."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        if not value.is_quantized:
+            return None
+        codes = value.int_repr().to(torch.int32) - (128 if value.dtype is torch.quint8 else 0)
+        largest = max(int(codes.max()), -1 - int(codes.min()), 1)
+        return largest.bit_length() + 1
+    if isinstance(value, torch.ScriptObject):
+        return _bits(value.__getstate__())
+    found = [_bits(item) for item in value] if isinstance(value, list | tuple) else []
+    return max((bits for bits in found if bits is not None), default=None)
 
 
 def _per_channel(tensor: Any) -> bool:

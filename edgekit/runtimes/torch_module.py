@@ -84,12 +84,14 @@ class TorchSession(ClosingSession):
         """See ``Session.time_ms``; the permutation to the model's layout is not timed."""
         import torch
 
+        from edgekit.pytorch.export import torch_threads
+
         if repeats < 1:
             raise UsageError(f"repeats must be at least 1, not {repeats}")
         tensors = self._tensors(self._checked(feeds))
         module = self._open_module()
         times_ns = np.empty(repeats, np.int64)
-        with torch.inference_mode(), _threads(self._threads), _failing_as_session_error():
+        with torch.inference_mode(), torch_threads(self._threads), _failing_as_session_error():
             for index in range(repeats):
                 start = perf_counter_ns()
                 module(*tensors)
@@ -151,9 +153,11 @@ class TorchSession(ClosingSession):
     def _call(self, arrays: Mapping[str, Array], when: str = "while running") -> dict[str, Array]:
         import torch
 
+        from edgekit.pytorch.export import torch_threads
+
         module = self._open_module()
         tensors = self._tensors(arrays)
-        with torch.inference_mode(), _threads(self._threads), _failing_as_session_error(when):
+        with torch.inference_mode(), torch_threads(self._threads), _failing_as_session_error(when):
             answer = module(*tensors)
         with torch.inference_mode():
             return {
@@ -210,19 +214,6 @@ def _describe(value: Any) -> str:
         dtype = str(value.dtype).removeprefix("torch.")
         return describe(TensorInfo("", tuple(value.shape), dtype))
     return type(value).__name__
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Torch's thread count is the process's; give it back as it was."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -188,6 +188,12 @@ def test_rules_leave_modules_float_or_give_them_other_bits(tmp_path: Path) -> No
         "point": ("int8", None),
         "head": ("int8 dynamic", None),
     }
+    assert {fact.name: fact.bits for fact in facts.modules} == {
+        "stem": None,
+        "deep": 8,
+        "point": 4,
+        "head": 8,
+    }
     assert facts.float_ops is not None
     assert "stem" in {op.layer for op in facts.float_ops}
     point = torch.jit.load(str(result.artefact.path)).point
