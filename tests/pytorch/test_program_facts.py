@@ -193,3 +193,70 @@ def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"not a zip")
     with pytest.raises(SessionError, match=r"model\.pt2 is damaged or no ExportedProgram"):
         inspect(file)
+
+
+class Uncommon(nn.Module):
+    """Layers that no list of the usual operators names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose1d(3, 4, 2)
+        self.up3 = nn.ConvTranspose3d(2, 5, 2)
+        self.cell = nn.GRUCell(6, 6)
+        self.pair = nn.Bilinear(6, 6, 2)
+        self.norm = nn.LayerNorm([3, 5])
+        self.place = nn.Embedding(3, 5)
+        self.register_buffer("places", torch.arange(3)[None])
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.up(self.norm(x + self.place(self.places)))
+        x = self.cell(x[0])
+        x = self.pair(x, x)
+        return x, self.up3(x.reshape(1, 2, 2, 2, 1))
+
+
+def test_whatever_computes_with_a_matrix_of_constants_is_a_module() -> None:
+    program = exported(Uncommon().eval(), (torch.zeros(1, 3, 5),))
+    facts = graph_facts(program.graph, {"never": "not called"})  # type: ignore[attr-defined]
+    assert facts.modules is not None
+    assert [(module.name, module.type, module.compute) for module in facts.modules] == [
+        ("place", "Embedding", "float"),
+        ("norm", "LayerNorm", "float"),
+        ("up", "ConvTranspose1d", "float"),
+        ("cell", "GRUCell", "float"),
+        ("pair", "Bilinear", "float"),
+        ("up3", "ConvTranspose3d", "float"),
+        ("never", "", "float"),
+    ]
+    assert facts.modules[-1] == ModuleFact("never", "", "float", 0, "not called")
+    up, cell = 3 * 5 * 4 * 2, 4 * 2 * (6 * 18)
+    pair, up3 = 4 * 2 * 36, 8 * 5 * 8
+    assert facts.macs == up + cell + pair + up3
+
+
+class Positive(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(x[x > 0][:, None]).mean(0)
+
+
+def test_work_on_shapes_that_only_values_decide_is_not_counted() -> None:
+    facts = graph_facts(exported(Positive().eval(), (torch.ones(4),)).graph, {})  # type: ignore[attr-defined]
+    assert facts.macs is None
+    assert facts.int8_mac_fraction is None
+    assert facts.modules is not None
+    assert [module.name for module in facts.modules] == ["head"]
+
+
+def test_bits_are_those_that_the_codes_use(tmp_path: Path) -> None:
+    net = Integers().eval()
+    net.product.weight.fill_(-7)
+    net.table.weight.fill_(-128)
+    program = exported(net, (torch.zeros(17, dtype=torch.int64),))
+    save_program(program, tmp_path / "m.pt2", describe((), ("y",), kept_float={}))  # type: ignore[arg-type]
+    facts = inspect(tmp_path / "m.pt2")
+    assert facts.modules is not None
+    assert {module.name: module.bits for module in facts.modules} == {"table": 8, "product": 4}
