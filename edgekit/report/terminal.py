@@ -162,7 +162,8 @@ def _float_modules(report: Report) -> Iterator[str]:
     """The modules that stayed float in a quantized file, with the reason; a few, then a count."""
     left = [module for module in report.facts.modules or () if module.compute == "float"]
     for module in left[:FLOAT_MODULES_SHOWN]:
-        yield f"{module.name} ({module.type})" + (f", {module.why}" if module.why else "")
+        kind = f" ({module.type})" if module.type else ""
+        yield f"{module.name}{kind}" + (f", {module.why}" if module.why else "")
     if len(left) > FLOAT_MODULES_SHOWN:
         yield f"and {len(left) - FLOAT_MODULES_SHOWN} more modules; report.json has them all"
 
