@@ -108,6 +108,7 @@ def test_a_program_states_its_modules_its_engines_and_what_it_was_compared_with(
             "compute": "int8",
             "bytes": 1376,
             "why": None,
+            "bits": None,
         },
         "artefact.modules.1.compute": "int8 dynamic",
         "artefact.modules.3.why": "the recipe leaves it out (a rule)",
