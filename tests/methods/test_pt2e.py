@@ -22,6 +22,7 @@ from edgekit.methods.method import Quantized, QuantizeJob
 from edgekit.pytorch.description import FILE, from_json
 from edgekit.recipe.schema import InputSpec, ModuleRule
 from edgekit.types import ModelKind
+from tests.methods.torch_jobs import torch_job
 from tests.pytorch import nets
 
 
@@ -176,6 +177,15 @@ def test_fewer_bits_and_dynamic_modules(net: nn.Module, tmp_path: Path) -> None:
     assert int(_weight(program, "deep.conv").abs().max()) == 127
     assert len(_nodes(program, "choose_qparams")) == 1
     assert _weight(program, "head").dtype is torch.int8
+
+
+def test_a_model_of_dynamic_layers_alone_calibrates_nothing(tmp_path: Path) -> None:
+    inputs = (InputSpec("rows", (1, 8)),)
+    two = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 4))
+    rules = (ModuleRule(name="*", method="dynamic"),)
+    made = _quantized(torch_job(two, tmp_path, method="pt2e", inputs=inputs, modules=rules))
+    assert len(_nodes(_program(made), "choose_qparams")) == 2
+    assert _nodes(_program(made), "quantize_per_tensor.default") == []
 
 
 def test_one_scale_a_weight_where_the_recipe_says_so(net: nn.Module, tmp_path: Path) -> None:
