@@ -230,5 +230,5 @@ def test_the_runtime_of_the_table_opens_a_model(tmp_path: Path) -> None:
 
 def test_no_runtime_of_the_table_takes_a_missing_file(tmp_path: Path) -> None:
     for name in RUNTIMES:
-        with pytest.raises(UsageError, match="no (such )?model file"):
+        with pytest.raises(UsageError, match=r"no (such )?model file"):
             open_session(tmp_path / "gone", runtime=name)
