@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgekit.gate.check import Check, Status, Verdict
 from edgekit.measure.latency import HostLatency
 from edgekit.report.report import Report
+from edgekit.tasks.task import MetricAccuracy
 
 if TYPE_CHECKING:
     from rich.console import Console, Group, RenderableType
@@ -23,6 +24,8 @@ _STATUS_STYLES = {
 }
 FLOAT_MODULES_SHOWN = 4
 """More modules than this that stayed float are counted, not named."""
+_COARSE = 0.1
+"""Width of an interval of a rate from which whole points are enough."""
 _VERDICT_STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red"}
 
 
@@ -103,8 +106,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
             f"{name}, {metric.n} labelled",
             f"{metric.float:.1%}",
             f"{metric.quantized:.1%}",
-            f"{0.0 - metric.drop * 100:+.1f} points "
-            f"[{-metric.ci_high * 100:+.0f}, {-metric.ci_low * 100:+.0f}]",
+            f"{0.0 - metric.drop * 100:+.1f} points {_interval(metric)}",
         )
     if fidelity.agreement is not None:
         yield ("same class", "", f"{fidelity.agreement:.2%}", f"{fidelity.n} samples")
@@ -132,6 +134,13 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
             f"{facts.int8_mac_fraction:.{0 if facts.int8_mac_fraction == 1 else 1}%}",
             f"{len(facts.float_ops)} of {facts.ops} ops float",
         )
+
+
+def _interval(metric: MetricAccuracy) -> str:
+    """Of the change, in points; no more digits than the number of samples can tell."""
+    digits = 0 if metric.ci_high - metric.ci_low > _COARSE else 1
+    ends = (0.0 - metric.ci_high, 0.0 - metric.ci_low)
+    return "[" + ", ".join(f"{end * 100:+.{digits}f}" for end in ends) + "]"
 
 
 def _alternative_rows(report: Report) -> Iterator[tuple[str, str, str, str]]:

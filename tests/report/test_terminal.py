@@ -26,6 +26,7 @@ from tests.report.sample import (
     GATE,
     LATENCY,
     MODULES,
+    TOP1,
     TORCH_FACTS,
     report,
     torch_report,
@@ -105,6 +106,13 @@ def test_modules_that_stayed_float_are_named_until_there_are_many() -> None:
     text = printed(torch_report(facts=many), 200, colour=False)
     assert text.count("float: classifier.1") == 4
     assert "float: and 5 more modules" in text
+
+
+def test_an_interval_has_the_digits_its_samples_can_tell() -> None:
+    many = replace(TOP1, drop=0.0069, n=3182, ci_low=0.0012, ci_high=0.0129)
+    text = printed(report(accuracy={"top1": many}), 120, colour=False)
+    assert "-0.7 points [-1.3, -0.1]" in text
+    assert "[-24, +12]" in printed(report(accuracy={"top1": TOP1}), 120, colour=False)
 
 
 def test_an_alternative_has_its_own_size() -> None:
