@@ -38,7 +38,7 @@ bench: ## the main job's figures beside direct library calls; takes about half a
 	@.ci/environment demo
 	$(BIN)/python -m benchmarks.main_job $(ARGS)
 
-bench-torch: ## PyTorch's own methods beside torch and torchao called directly; about 20 minutes
+bench-torch: ## PyTorch's own methods beside torch and torchao called directly; about half an hour
 	@.ci/environment demo,text
 	$(BIN)/python -m benchmarks.torch_methods $(ARGS)
 
