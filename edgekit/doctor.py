@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +26,7 @@ from packaging.version import InvalidVersion, Version
 
 from edgekit.cache import CACHE_DIR_VARIABLE, cache_folder
 from edgekit.errors import EXIT_MISSING, EXIT_PASSED, MissingError
+from edgekit.fetch.clients import has_pip
 
 MAIN_EXTRA = "demo"
 """What ``edgekit quantize --recipe mobilenet_int8`` needs; its absence is exit 4."""
@@ -287,7 +287,7 @@ def _by_extra(requires: Iterable[str]) -> dict[str, list[Requirement]]:
 
 def client_facts(which: Callable[[str], str | None] = shutil.which) -> tuple[ClientFact, ...]:
     """The programs edgekit may run, where they are, and what brings a missing one."""
-    pip = f"{sys.executable} -m pip" if find_spec("pip") else None
+    pip = f"{sys.executable} -m pip" if has_pip() else None
     deb = "deb:// sources, on Debian and its kin"
     return (
         ClientFact("pip", pip, "pypi:// sources", f"{sys.executable} -m ensurepip", True),

