@@ -72,9 +72,10 @@ def make() -> Method:
 
 def _engine_and_plan(job: QuantizeJob, examples: Sequence[Example]) -> tuple[str, DynamicPlan]:
     """The engine to use, and what becomes of each module on it."""
-    from edgekit.pytorch.dynamic_engine import candidates, observed_products, trusted_engine
+    from edgekit.pytorch.dynamic_engine import observed_products, trusted_engine
     from edgekit.pytorch.dynamic_modules import library
     from edgekit.pytorch.dynamic_plan import plan_modules
+    from edgekit.pytorch.engines import candidates
 
     model = job.model.value
     plans = {

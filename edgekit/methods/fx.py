@@ -49,7 +49,7 @@ class FX:
 
     def quantize(self, job: QuantizeJob) -> Quantized:
         require_torch()
-        from edgekit.pytorch.dynamic_engine import candidates
+        from edgekit.pytorch.engines import candidates
         from edgekit.pytorch.export import torch_threads
         from edgekit.pytorch.fx_faults import float_reasons, refuse_unmet, unsound
 

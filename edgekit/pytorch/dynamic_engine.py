@@ -1,4 +1,4 @@
-"""Which quantized engine of torch to use, and whether its answers can be trusted.
+"""Whether the answers of a quantized engine of torch can be trusted.
 
 An engine is held to its own reference: the same codes of weights and activations, multiplied in
 float. An integer kernel that is right differs from that by float rounding; one that overflows, or
@@ -9,7 +9,6 @@ Imports torch; the method imports it when it quantizes.
 
 from __future__ import annotations
 
-import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgekit.errors import ConversionError, MissingError
+from edgekit.errors import ConversionError
 from edgekit.pytorch.dynamic_modules import halves_activations, weight_observer
 from edgekit.pytorch.script import Example
 from edgekit.runtimes.torchscript import on_engine
@@ -29,10 +28,6 @@ TRUSTED_DB = 40.0
 """An engine's product must be this close to its reference, as signal to noise."""
 ROWS_MAX = 256
 """Activation vectors that a weight matrix is tried on."""
-_PREFERENCE = {
-    "x86": ("x86", "fbgemm", "onednn", "qnnpack"),
-    "arm": ("qnnpack", "onednn"),
-}
 _MATRIX = re.compile(r"weight|weight_[ih]h(_l\d+(_reverse)?)?")
 _UPPER = re.compile(r"_l[1-9]")
 
@@ -44,30 +39,6 @@ class Product:
     module: str
     weight: torch.Tensor
     activations: torch.Tensor
-
-
-def supported_engines() -> tuple[str, ...]:
-    """What this build of torch has on this machine."""
-    return tuple(name for name in torch.backends.quantized.supported_engines if name != "none")
-
-
-def candidates(backend: str) -> tuple[str, ...]:
-    """The engines that ``quantize.backend`` allows here, the preferred first.
-
-    Raises:
-        MissingError: this build of torch does not have the one that was asked for.
-    """
-    supported = supported_engines()
-    if backend == "auto":
-        arm = platform.machine().lower() in ("arm64", "aarch64")
-        return tuple(name for name in _PREFERENCE["arm" if arm else "x86"] if name in supported)
-    if backend not in supported:
-        raise MissingError(
-            f"torch {torch.__version__} on this machine has no quantized engine {backend}; "
-            f"it has {', '.join(supported)}",
-            hint="Set quantize.backend to one of these, or to auto.",
-        )
-    return (backend,)
 
 
 def observed_products(

@@ -16,11 +16,10 @@ from edgekit.methods import load_method
 from edgekit.methods.dynamic import FLOAT_TABLES
 from edgekit.methods.method import Quantized, QuantizeJob
 from edgekit.progress import SilentProgress
-from edgekit.pytorch import dynamic_engine
+from edgekit.pytorch import dynamic_engine, engines
 from edgekit.pytorch.dynamic_engine import (
     TRUSTED_DB,
     agreement_db,
-    candidates,
     observed_products,
     trusted_engine,
 )
@@ -349,10 +348,10 @@ def test_a_transformer_layer_runs(tmp_path: Path) -> None:
 
 
 def test_an_engine_this_torch_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dynamic_engine, "supported_engines", lambda: ("x86",))
-    assert candidates("auto") == ("x86",)
+    monkeypatch.setattr(engines, "supported_engines", lambda: ("x86",))
+    assert engines.candidates("auto") == ("x86",)
     with pytest.raises(MissingError, match="no quantized engine qnnpack; it has x86"):
-        candidates("qnnpack")
+        engines.candidates("qnnpack")
 
 
 @needs_x86

@@ -166,9 +166,7 @@ def test_an_engine_that_disagrees_with_its_reference_is_refused(tmp_path: Path) 
 def test_an_engine_this_torch_lacks_is_named_with_those_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "edgekit.pytorch.dynamic_engine.supported_engines", lambda: ("x86", "onednn")
-    )
+    monkeypatch.setattr("edgekit.pytorch.engines.supported_engines", lambda: ("x86", "onednn"))
     with pytest.raises(MissingError, match="no quantized engine qnnpack; it has x86, onednn"):
         made(Net(), tmp_path, backend="qnnpack")
 
