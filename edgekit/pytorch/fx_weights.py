@@ -29,8 +29,8 @@ PAIRING: dict[str, Pairing] = {"x86": "flat", "fbgemm": "flat", "onednn": "chann
 channel. ``channels``: among the input channels at one position; a depthwise kernel has no pair."""
 
 
-class PairSafeChannels(PerChannelMinMaxObserver):
-    """Symmetric extremes of each output channel (axis 0), widened where a pair would overflow."""
+class _PairSafe:
+    """Put before an observer of weights: its scale is widened where a pair would overflow."""
 
     def __init__(self, pairing: Pairing, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -38,27 +38,21 @@ class PairSafeChannels(PerChannelMinMaxObserver):
 
     def forward(self, x_orig: torch.Tensor) -> torch.Tensor:
         self._pairs = largest_pair(x_orig.detach(), self._pairing)
-        return cast(torch.Tensor, super().forward(x_orig))  # type: ignore[no-untyped-call]
+        return cast(torch.Tensor, super().forward(x_orig))  # type: ignore[misc]
 
     def calculate_qparams(self, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        scale, zero_point = super().calculate_qparams()
-        return torch.maximum(scale, self._pairs.to(scale.dtype) / PAIR_STEPS), zero_point
+        scale, zero_point = super().calculate_qparams()  # type: ignore[misc]
+        # One scale for all channels has to fit the worst of them.
+        pairs = self._pairs if scale.numel() > 1 else self._pairs.max()
+        return torch.maximum(scale, pairs.to(scale.dtype) / PAIR_STEPS), zero_point
 
 
-class PairSafeTensor(MinMaxObserver):
+class PairSafeChannels(_PairSafe, PerChannelMinMaxObserver):
+    """Symmetric extremes of each output channel (axis 0)."""
+
+
+class PairSafeTensor(_PairSafe, MinMaxObserver):
     """The same with one scale for all channels."""
-
-    def __init__(self, pairing: Pairing, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._pairing = pairing
-
-    def forward(self, x_orig: torch.Tensor) -> torch.Tensor:
-        self._pairs = largest_pair(x_orig.detach(), self._pairing)
-        return cast(torch.Tensor, super().forward(x_orig))  # type: ignore[no-untyped-call]
-
-    def calculate_qparams(self, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        scale, zero_point = super().calculate_qparams()
-        return torch.maximum(scale, self._pairs.max().to(scale.dtype) / PAIR_STEPS), zero_point
 
 
 def largest_pair(weight: torch.Tensor, pairing: Pairing) -> torch.Tensor:
