@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from edgekit.cache import content_key
 from edgekit.errors import ConversionError
 from edgekit.methods.method import Method, Quantized, QuantizeJob
+from edgekit.pytorch.baseline import float_baseline
 from edgekit.pytorch.description import describe
-from edgekit.pytorch.script import RUNTIME, Example, example, fixed_notes, float_baseline, save
+from edgekit.pytorch.script import RUNTIME, Example, example, fixed_notes, save
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.runtimes.torchscript import on_engine
 from edgekit.sources.pytorch import require_torch
@@ -57,7 +58,13 @@ class Dynamic:
                 file = job.folder / "model.ts"
                 fixed = _write(job, plan, engine, examples, file)
                 alternatives = _alternatives(job, plan, engine, examples)
-            baseline = float_baseline(job.model, examples, cache=job.cache)
+            baseline = float_baseline(
+                job.model,
+                ArtefactFormat.TORCHSCRIPT,
+                RUNTIME,
+                lambda path, description: save(model, examples, description, path),
+                cache=job.cache,
+            )
         return Quantized(
             artefact=_artefact(file, plan, engine, fixed),
             baseline=baseline,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edgekit.cache import content_key
 from edgekit.methods.dynamic import FLOAT_TABLES
 from edgekit.methods.method import Method, Quantized, QuantizeJob
+from edgekit.pytorch.baseline import float_baseline
 from edgekit.pytorch.description import describe
 from edgekit.runtimes.torch_export import RUNTIME
 from edgekit.sources.pytorch import require_torch
@@ -42,7 +43,7 @@ class DynamicTorchao:
         load_torchao()
         from edgekit.pytorch.dynamic_plan import plan_modules, shared_weights
         from edgekit.pytorch.dynamic_torchao import library
-        from edgekit.pytorch.program import float_baseline
+        from edgekit.pytorch.program import save_program
 
         with torch_threads(job.threads), quiet_warnings():
             plan = plan_modules(job.model.value, job.options, library())
@@ -50,7 +51,13 @@ class DynamicTorchao:
                 job.progress.note(f"{names} share weights; each has an INT8 copy of its own")
             with job.progress.task("Exporting"):
                 baseline = float_baseline(
-                    job.model, lambda: export_source(job.model), cache=job.cache
+                    job.model,
+                    ArtefactFormat.PT2,
+                    RUNTIME,
+                    lambda path, description: save_program(
+                        export_source(job.model), path, description
+                    ),
+                    cache=job.cache,
                 )
             with job.progress.task("Quantizing"):
                 file = job.folder / "model.pt2"

@@ -25,9 +25,10 @@ from edgekit.calibrate.statistics import (
 from edgekit.errors import ConversionError, RecipeError
 from edgekit.methods.fine_tuning import WITHOUT, fine_tuning_notes
 from edgekit.methods.method import Method, Quantized, QuantizeJob
+from edgekit.pytorch.baseline import float_baseline
 from edgekit.pytorch.description import describe
 from edgekit.pytorch.modules import ModuleName, Treatment, leaf_modules, treatments
-from edgekit.pytorch.script import RUNTIME, Example, example, fixed_notes, float_baseline, save
+from edgekit.pytorch.script import RUNTIME, Example, example, fixed_notes, save
 from edgekit.runtimes.torchscript import on_engine
 from edgekit.sources.pytorch import require_torch
 from edgekit.types import Artefact, ArtefactFormat, Sample
@@ -83,7 +84,13 @@ class FX:
                 notes = {**notes, **fine_tuning_notes(job.options.qat, losses)}
             file = job.folder / "model.ts"
             notes |= _save(job, int8, reasons, found, made.engine, examples, file)
-            baseline = float_baseline(job.model, examples[:2], cache=job.cache)
+            baseline = float_baseline(
+                job.model,
+                ArtefactFormat.TORCHSCRIPT,
+                RUNTIME,
+                lambda path, description: save(job.model.value, examples[:2], description, path),
+                cache=job.cache,
+            )
         return Quantized(_artefact(file, notes), baseline, made.cached, alternatives)
 
 

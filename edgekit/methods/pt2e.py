@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from edgekit.methods.fine_tuning import WITHOUT, fine_tuning_notes
 from edgekit.methods.method import Method, Quantized, QuantizeJob
+from edgekit.pytorch.baseline import float_baseline
 from edgekit.runtimes.torch_export import RUNTIME
 from edgekit.sources.pytorch import require_torch
 from edgekit.types import Artefact, ArtefactFormat
@@ -26,7 +28,7 @@ class PT2E:
 
         load_torchao()
         from edgekit.pytorch.extremes import ranges_of, set_ranges
-        from edgekit.pytorch.program import float_baseline
+        from edgekit.pytorch.program import save_program
         from edgekit.pytorch.pt2e_calibrate import calibrate
         from edgekit.pytorch.pt2e_prepare import prepare
         from edgekit.pytorch.pt2e_rules import model_modules, static_treatments
@@ -36,7 +38,13 @@ class PT2E:
         with torch_threads(job.threads):
             with job.progress.task("Exporting"):
                 program = export_source(job.model)
-                baseline = float_baseline(job.model, lambda: program, cache=job.cache)
+                baseline = float_baseline(
+                    job.model,
+                    ArtefactFormat.PT2,
+                    RUNTIME,
+                    partial(save_program, program),
+                    cache=job.cache,
+                )
             modules = model_modules(job.model, program)
             treatments = static_treatments(modules, job.options.modules)
 

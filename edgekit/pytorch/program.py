@@ -1,4 +1,4 @@
-"""ExportedPrograms to artefacts, and the float model as one: graph, tensors, description, no more.
+"""ExportedPrograms to files: graph, tensors, description, no more.
 
 As torch saves it by default, a program carries its example inputs (whose storage may be a whole
 calibration set), parameters that nothing reads any more and the Python stack of every operator.
@@ -7,27 +7,17 @@ calibration set), parameters that nothing reads any more and the Python stack of
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.export.graph_signature import InputKind
 
-from edgekit.cache import Cache, content_key
-from edgekit.pytorch.description import FILE, Description, describe
+from edgekit.pytorch.description import FILE, Description
 from edgekit.pytorch.export import quiet_warnings
-from edgekit.runtimes import open_timed
-from edgekit.runtimes.torch_export import RUNTIME
-from edgekit.sources.pytorch import torch_version
-from edgekit.sources.source import SourceModel
-from edgekit.types import ModelKind
 
 TOOLS = ("torch", "torchao")
 """What a quantized program needs to run, for its description."""
-_FLOAT_FILE = "model.float.pt2"
-# Raise when the float program of the same model changes.
-_REVISION = 1
 # What the description of a node keeps: its shape, and the modules it came from.
 _KEPT_META = ("val", "nn_module_stack")
 _UNREAD = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
@@ -49,41 +39,6 @@ def save_program(
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def float_baseline(
-    model: SourceModel, export: Callable[[], torch.export.ExportedProgram], *, cache: Cache
-) -> SourceModel:
-    """``model`` as a float ``.pt2`` in the cache, which size and speed are compared with.
-
-    ``export`` gives its program, which is stripped in place; it is called if the file is not there.
-    """
-    key = content_key(
-        {
-            "model": model.fingerprint,
-            "inputs": model.inputs,
-            "outputs": model.outputs,
-            "torch": torch_version(),
-            "revision": _REVISION,
-        }
-    )
-
-    def make(folder: Path) -> None:
-        description = describe(model.inputs, model.outputs, kept_float={})
-        save_program(export(), folder / _FLOAT_FILE, description)
-
-    file = cache.get_or_make("float_pt2", key, make).path / _FLOAT_FILE
-    return SourceModel(
-        kind=ModelKind.EXPORTED_PROGRAM,
-        inputs=model.inputs,
-        outputs=model.outputs,
-        fingerprint=key,
-        files={"model": file},
-        loader=lambda: torch.export.load(file),
-        opener=lambda source, threads: open_timed(
-            source.files["model"], threads=threads, runtime=RUNTIME
-        ),
-    )
 
 
 def strip(program: torch.export.ExportedProgram) -> None:

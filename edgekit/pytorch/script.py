@@ -1,4 +1,4 @@
-"""Modules to TorchScript files, and the float model as one.
+"""Modules to TorchScript files.
 
 A file holds the traced module with its hierarchy, edgekit's description and nothing else: no
 example inputs, and none of the source paths that torch keeps for error messages.
@@ -16,16 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.cache import Cache, content_key
 from edgekit.errors import ConversionError, MismatchError
 from edgekit.progress import Progress
-from edgekit.pytorch.description import FILE, Description, describe
+from edgekit.pytorch.description import FILE, Description
 from edgekit.recipe.schema import InputSpec
-from edgekit.runtimes import open_timed
 from edgekit.runtimes.cause import condensed_cause
-from edgekit.sources.pytorch import torch_version
-from edgekit.sources.source import SourceModel
-from edgekit.types import Feeds, ModelKind
+from edgekit.types import Feeds
 
 if TYPE_CHECKING:
     import torch
@@ -38,8 +34,6 @@ Example = tuple[Any, ...]
 RUNTIME = "torchscript"
 TOLERANCE = 1e-3
 """Largest difference between traced and eager answers, relative to the largest eager value."""
-# Raise when the float files change.
-_REVISION = 1
 
 
 def example(feeds: Feeds, inputs: Sequence[InputSpec]) -> Example:
@@ -99,37 +93,6 @@ def fixed_notes(fixed: Fixed, progress: Progress) -> dict[str, Any]:
     for line in fixed.values:
         progress.note(f"the trace keeps what the checked samples gave at {line}")
     return {"fixed_by_trace": str(fixed)} if fixed.values or fixed.sizes else {}
-
-
-def float_baseline(model: SourceModel, examples: Sequence[Example], *, cache: Cache) -> SourceModel:
-    """``model`` (of kind TORCH_MODULE) as a float TorchScript file in the cache, which size and
-    speed are compared with."""
-    key = content_key(
-        {
-            "model": model.fingerprint,
-            "inputs": model.inputs,
-            "outputs": model.outputs,
-            "torch": torch_version(),
-            "revision": _REVISION,
-        }
-    )
-
-    def make(folder: Path) -> None:
-        description = describe(model.inputs, model.outputs, kept_float={})
-        save(model.value, examples, description, folder / "model.ts")
-
-    file = cache.get_or_make("float_torchscript", key, make).path / "model.ts"
-    return SourceModel(
-        kind=ModelKind.TORCHSCRIPT,
-        inputs=model.inputs,
-        outputs=model.outputs,
-        fingerprint=key,
-        files={"model": file},
-        loader=lambda: file,
-        opener=lambda source, threads: open_timed(
-            source.files["model"], threads=threads, runtime=RUNTIME
-        ),
-    )
 
 
 def _traced(module: torch.nn.Module, tensors: Example) -> tuple[Any, list[Any]]:

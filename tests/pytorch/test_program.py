@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ import torch
 from torch import nn
 
 from edgekit.cache import Cache
-from edgekit.pytorch.description import FILE, describe, from_json
+from edgekit.pytorch.baseline import float_baseline
+from edgekit.pytorch.description import FILE, Description, describe, from_json
 from edgekit.pytorch.export import export
-from edgekit.pytorch.program import float_baseline, save_program
+from edgekit.pytorch.program import save_program
+from edgekit.runtimes.torch_export import RUNTIME
+from edgekit.types import ArtefactFormat
 from tests.methods.torch_jobs import torch_source
 from tests.pytorch import nets
 
@@ -87,9 +91,15 @@ def test_the_same_model_gives_the_same_tensors_and_graph(
 def test_the_float_baseline_is_made_once_for_whoever_asks(tmp_path: Path) -> None:
     net = Hoarder().eval()
     source = torch_source(net, INPUTS)
-    made = float_baseline(source, lambda: export(net, INPUTS), cache=Cache(tmp_path))
-    again = float_baseline(source, pytest.fail, cache=Cache(tmp_path))
+    write = partial(save_program, export(net, INPUTS))
+    cache = Cache(tmp_path)
+    made = float_baseline(source, ArtefactFormat.PT2, RUNTIME, write, cache=cache)
+    again = float_baseline(source, ArtefactFormat.PT2, RUNTIME, _never, cache=cache)
     assert again.files == made.files
     assert made.size_bytes == made.files["model"].stat().st_size < 20_000
     x = torch.randn(1, 5)
     assert torch.equal(made.value.module()(x), net(x))
+
+
+def _never(path: Path, description: Description) -> None:
+    pytest.fail(f"{path.name} is written again")

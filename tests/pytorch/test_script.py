@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from edgekit.cache import Cache
 from edgekit.errors import ConversionError, MismatchError
-from edgekit.pytorch.description import FILE, describe
-from edgekit.pytorch.script import example, float_baseline, save
+from edgekit.pytorch.baseline import float_baseline
+from edgekit.pytorch.description import FILE, Description, describe
+from edgekit.pytorch.script import RUNTIME, example, save
 from edgekit.pytorch.script_fixed import Fixed
 from edgekit.recipe.schema import InputSpec
+from edgekit.types import ArtefactFormat
 from tests.methods.torch_jobs import torch_source
 
 ROWS = InputSpec("rows", (1, 4))
@@ -158,10 +160,18 @@ def test_what_cannot_be_traced_is_told_in_a_line(tmp_path: Path) -> None:
 def test_the_float_baseline_is_made_once(tmp_path: Path) -> None:
     source = torch_source(Dense().eval(), (ROWS,))
     rows = torch.ones(1, 4)
-    baseline = float_baseline(source, [(rows,)], cache=Cache(tmp_path))
-    written = baseline.files["model"].stat().st_mtime_ns
-    again = float_baseline(source, [(rows,)], cache=Cache(tmp_path))
-    assert again.files["model"].stat().st_mtime_ns == written
+    written = []
+
+    def write(path: Path, description: Description) -> None:
+        written.append(path)
+        save(source.value, [(rows,)], description, path)
+
+    baseline, again = (
+        float_baseline(source, ArtefactFormat.TORCHSCRIPT, RUNTIME, write, cache=Cache(tmp_path))
+        for _ in range(2)
+    )
+    assert again.files == baseline.files
+    assert len(written) == 1
     with baseline.open_session(1) as session:
         assert session.info.runtime == "torchscript"
         found = session.run({"rows": rows.numpy()})["output"]
