@@ -16,7 +16,7 @@ from benchmarks.ratio import ratio_of_medians
 from benchmarks.torch_job import TorchJob
 from benchmarks.torch_run import Direct, drop, reported_drop
 from edgekit.capture import captured_output
-from edgekit.methods.dynamic import FLOAT_TABLES
+from edgekit.pytorch.dynamic_plan import FLOAT_TABLES
 from edgekit.pytorch.export import quiet_warnings, torch_threads
 
 NAMES = {

@@ -7,7 +7,6 @@ the quantized engine are held to what they should answer.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -15,11 +14,18 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.cache import content_key
 from edgekit.errors import ConversionError
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.pytorch.baseline import float_baseline
 from edgekit.pytorch.description import describe
+from edgekit.pytorch.dynamic_plan import (
+    FLOAT_TABLES,
+    DynamicPlan,
+    plan_key,
+    plan_modules,
+    shared_weights,
+    without_tables,
+)
 from edgekit.pytorch.script import RUNTIME, Example, example, fixed_notes, save
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.runtimes.torchscript import on_engine
@@ -29,12 +35,8 @@ from edgekit.types import Artefact, ArtefactFormat
 if TYPE_CHECKING:
     import torch
 
-    from edgekit.pytorch.dynamic_plan import DynamicPlan
-
 EXAMPLES = 4
 """Calibration samples that the trace and the engine are checked on."""
-FLOAT_TABLES = "float embeddings"
-"""The alternative of a model whose tables are int8."""
 # Raise when the files of the same model and options change.
 _REVISION = 1
 
@@ -44,7 +46,6 @@ class Dynamic:
 
     def quantize(self, job: QuantizeJob) -> Quantized:
         require_torch()
-        from edgekit.pytorch.dynamic_plan import shared_weights
         from edgekit.pytorch.export import quiet_warnings, torch_threads
 
         model = job.model.value
@@ -81,7 +82,6 @@ def _engine_and_plan(job: QuantizeJob, examples: Sequence[Example]) -> tuple[str
     """The engine to use, and what becomes of each module on it."""
     from edgekit.pytorch.dynamic_engine import observed_products, trusted_engine
     from edgekit.pytorch.dynamic_modules import library
-    from edgekit.pytorch.dynamic_plan import plan_modules
     from edgekit.pytorch.engines import candidates
 
     model = job.model.value
@@ -146,22 +146,15 @@ def _check_runs(module: torch.nn.Module, examples: Sequence[Example]) -> None:
 def _alternatives(
     job: QuantizeJob, plan: DynamicPlan, engine: str, examples: Sequence[Example]
 ) -> Mapping[str, Artefact]:
-    """The same with float tables, where both kinds are: what the tables alone are worth."""
-    if not plan.tables or not plan.matmuls:
+    other = without_tables(plan)
+    if other is None:
         return {}
-    why = dict.fromkeys(plan.tables, "float here, to compare with")
-    other = dataclasses.replace(plan, tables={}, kept_float={**plan.kept_float, **why})
-    key = content_key(
-        {
-            "model": job.model.fingerprint,
-            "inputs": job.model.inputs,
-            "outputs": job.model.outputs,
-            "plan": dataclasses.asdict(other),
-            "torch": version("torch"),
-            "engine": engine,
-            "per_channel": job.options.per_channel,
-            "revision": _REVISION,
-        }
+    key = plan_key(
+        job.model,
+        other,
+        engine=engine,
+        per_channel=job.options.per_channel,
+        revision=_REVISION,
     )
 
     def write(folder: Path) -> None:

@@ -6,23 +6,24 @@ torch multiplies int8 matrices fast only where the CPU has an INT8 dot product; 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from edgekit.cache import content_key
-from edgekit.methods.dynamic import FLOAT_TABLES
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.pytorch.baseline import float_baseline
 from edgekit.pytorch.description import describe
+from edgekit.pytorch.dynamic_plan import (
+    FLOAT_TABLES,
+    DynamicPlan,
+    plan_key,
+    plan_modules,
+    shared_weights,
+    without_tables,
+)
 from edgekit.runtimes.torch_export import RUNTIME
 from edgekit.sources.pytorch import require_torch
 from edgekit.types import Artefact, ArtefactFormat
-
-if TYPE_CHECKING:
-    from edgekit.pytorch.dynamic_plan import DynamicPlan
 
 # Raise when the files of the same model and options change.
 _REVISION = 1
@@ -41,7 +42,6 @@ class DynamicTorchao:
         )
 
         load_torchao()
-        from edgekit.pytorch.dynamic_plan import plan_modules, shared_weights
         from edgekit.pytorch.dynamic_torchao import library
         from edgekit.pytorch.program import save_program
 
@@ -88,26 +88,14 @@ def _write(job: QuantizeJob, plan: DynamicPlan, file: Path) -> None:
 
 
 def _alternatives(job: QuantizeJob, plan: DynamicPlan) -> Mapping[str, Artefact]:
-    """The same with float tables, where both kinds are: what the tables alone are worth."""
-    if not plan.tables or not plan.matmuls:
+    other = without_tables(plan)
+    if other is None:
         return {}
-    why = dict.fromkeys(plan.tables, "float here, to compare with")
-    other = dataclasses.replace(plan, tables={}, kept_float={**plan.kept_float, **why})
 
     def write(folder: Path) -> None:
         _write(job, other, folder / "model.pt2")
 
-    key = content_key(
-        {
-            "model": job.model.fingerprint,
-            "inputs": job.model.inputs,
-            "outputs": job.model.outputs,
-            "plan": dataclasses.asdict(other),
-            "torch": version("torch"),
-            "torchao": version("torchao"),
-            "revision": _REVISION,
-        }
-    )
+    key = plan_key(job.model, other, torchao=version("torchao"), revision=_REVISION)
     file = job.cache.get_or_make("dynamic_torchao", key, write).path / "model.pt2"
     return {FLOAT_TABLES: _artefact(file)}
 

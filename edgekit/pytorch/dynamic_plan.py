@@ -7,16 +7,22 @@ that was asked for is left out silently.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from edgekit.cache import content_key
 from edgekit.errors import ConversionError, RecipeError
 from edgekit.pytorch.modules import Treatment, kept_float, leaf_modules, treatments
 from edgekit.recipe.schema import QuantizeSpec
+from edgekit.sources.pytorch import torch_version
+from edgekit.sources.source import SourceModel
 
 if TYPE_CHECKING:
     import torch
+
+FLOAT_TABLES = "float embeddings"
+"""The alternative of a model whose tables are int8."""
 
 
 class Kernel(Enum):
@@ -83,6 +89,29 @@ def plan_modules(model: torch.nn.Module, options: QuantizeSpec, library: Library
     if not matmuls and not tables:
         raise _nothing_to_do(reasons, library)
     return DynamicPlan(matmuls, tables, reasons)
+
+
+def without_tables(plan: DynamicPlan) -> DynamicPlan | None:
+    """``plan`` with float tables, where it has both kinds: what the tables alone are worth."""
+    if not plan.tables or not plan.matmuls:
+        return None
+    why = dict.fromkeys(plan.tables, "float here, to compare with")
+    return replace(plan, tables={}, kept_float={**plan.kept_float, **why})
+
+
+def plan_key(model: SourceModel, plan: DynamicPlan, **settings: Any) -> str:
+    """Of the file that ``plan`` and ``settings``, all else that decides about it, make of
+    ``model``."""
+    return content_key(
+        {
+            "model": model.fingerprint,
+            "inputs": model.inputs,
+            "outputs": model.outputs,
+            "plan": asdict(plan),
+            "torch": torch_version(),
+            **settings,
+        }
+    )
 
 
 def replace_modules(model: torch.nn.Module, made: Mapping[str, torch.nn.Module]) -> torch.nn.Module:

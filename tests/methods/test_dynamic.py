@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from edgekit.errors import ConversionError, MissingError, RecipeError
 from edgekit.methods import load_method
-from edgekit.methods.dynamic import FLOAT_TABLES
 from edgekit.methods.method import Quantized, QuantizeJob
 from edgekit.progress import SilentProgress
 from edgekit.pytorch import dynamic_engine, engines
@@ -24,7 +23,7 @@ from edgekit.pytorch.dynamic_engine import (
     trusted_engine,
 )
 from edgekit.pytorch.dynamic_modules import library, quantize_modules
-from edgekit.pytorch.dynamic_plan import plan_modules
+from edgekit.pytorch.dynamic_plan import FLOAT_TABLES, plan_modules
 from edgekit.pytorch.script_facts import inspect
 from edgekit.recipe.schema import InputSpec, ModuleRule, QuantizeSpec
 from edgekit.runtimes import open_session

@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from edgekit.errors import ConversionError, RecipeError
 from edgekit.methods import load_method
-from edgekit.methods.dynamic import FLOAT_TABLES
 from edgekit.methods.method import Quantized, QuantizeJob
 from edgekit.pytorch.description import FILE, from_json
-from edgekit.pytorch.dynamic_plan import plan_modules
+from edgekit.pytorch.dynamic_plan import FLOAT_TABLES, plan_modules
 from edgekit.pytorch.dynamic_torchao import Int8Embedding, library
 from edgekit.recipe.schema import InputSpec, ModuleRule, QuantizeSpec
 from edgekit.runtimes.torch_module import TorchSession
