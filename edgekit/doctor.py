@@ -37,6 +37,7 @@ FEATURES = {
     "tensorflow": "Keras and SavedModel models",
     "onnx": "ONNX models",
     "text": "models that read text",
+    "audio": "models that hear",
     "dev": "edgekit's own tests",
 }
 """Extra -> what a user can do with it. Extras made only of other extras are not listed."""

@@ -28,6 +28,7 @@ class ModelKind(StrEnum):
     FLOAT_TFLITE = "float_tflite"
     KERAS = "keras"
     SAVED_MODEL = "saved_model"
+    CONCRETE_FUNCTION = "concrete_function"
     ONNX = "onnx"
 
 
@@ -133,3 +134,5 @@ class ArtefactFacts:
     macs: int | None
     int8_mac_fraction: float | None
     modules: tuple[ModuleFact, ...] | None = None
+    select_tf_ops: tuple[FloatOp, ...] = ()
+    """Operators of TensorFlow itself, which a phone runs only with megabytes of library more."""

@@ -14,7 +14,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("cache",),
     ("fetch",),
     ("recipe", "bridges", "methods", "calibrate", "sources"),  # their tables; see below
-    ("data", "tflite", "pytorch", "numerics", "zoo", "runtimes"),
+    ("data", "tflite", "pytorch", "tensorflow", "numerics", "zoo", "runtimes"),
     ("artefact", "tasks"),
     ("runs",),
     ("measure",),
@@ -31,6 +31,8 @@ HEAVY = {
     "torch",
     "torchao",
     "tensorflow",
+    "keras",
+    "tf_keras",
     "litert_torch",
     "ai_edge_litert",
     "ai_edge_quantizer",

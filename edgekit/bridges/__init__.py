@@ -14,6 +14,14 @@ BRIDGES: dict[str, BridgeEntry] = {
         install="pip install 'edgekit[torch]'",
         summary="PyTorch to float32 channels-last .tflite",
     ),
+    "tflite_converter": BridgeEntry(
+        module="edgekit.bridges.tflite_converter",
+        accepts=(ModelKind.KERAS, ModelKind.SAVED_MODEL, ModelKind.CONCRETE_FUNCTION),
+        produces=ModelKind.FLOAT_TFLITE,
+        requires=("tensorflow", "ai_edge_litert"),
+        install="pip install 'edgekit[tensorflow]'",
+        summary="TensorFlow and Keras to float32 .tflite",
+    ),
 }
 
 __all__ = ["BRIDGES", "Bridge", "BridgeEntry"]

@@ -7,6 +7,8 @@ from edgekit.types import ArtefactFormat, ModelKind
 
 _TORCH = (ModelKind.TORCH_MODULE, ModelKind.EXPORTED_PROGRAM)
 _INSTALL = "pip install 'edgekit[torch]'"
+_TENSORFLOW = (ModelKind.KERAS, ModelKind.SAVED_MODEL, ModelKind.CONCRETE_FUNCTION)
+_INSTALL_TENSORFLOW = "pip install 'edgekit[tensorflow]'"
 
 METHODS: dict[str, MethodEntry] = {
     "litert_static": MethodEntry(
@@ -75,6 +77,44 @@ METHODS: dict[str, MethodEntry] = {
         install=_INSTALL,
         summary="dynamic INT8 ExportedProgram .pt2: Linear, Embedding (torchao quantize_)",
         options=("embeddings", "modules"),
+    ),
+    "tflite_int8": MethodEntry(
+        module="edgekit.methods.tflite_int8",
+        accepts=_TENSORFLOW,
+        produces=ArtefactFormat.TFLITE,
+        requires=("tensorflow", "ai_edge_litert"),
+        install=_INSTALL_TENSORFLOW,
+        summary="full-integer INT8 .tflite by TFLiteConverter",
+        options=("input_dtype", "output_dtype", "per_channel", "allow_float_ops", "select_tf_ops"),
+        full_integer=True,
+    ),
+    "tflite_int16x8": MethodEntry(
+        module="edgekit.methods.tflite_int16x8",
+        accepts=_TENSORFLOW,
+        produces=ArtefactFormat.TFLITE,
+        requires=("tensorflow", "ai_edge_litert"),
+        install=_INSTALL_TENSORFLOW,
+        summary="INT8 weights, INT16 activations (TFLiteConverter)",
+        options=("input_dtype", "output_dtype", "per_channel", "allow_float_ops", "select_tf_ops"),
+        full_integer=True,
+    ),
+    "tflite_dynamic": MethodEntry(
+        module="edgekit.methods.tflite_dynamic",
+        accepts=_TENSORFLOW,
+        produces=ArtefactFormat.TFLITE,
+        requires=("tensorflow", "ai_edge_litert"),
+        install=_INSTALL_TENSORFLOW,
+        summary="INT8 weights, float activations (TFLiteConverter)",
+        options=("per_channel", "select_tf_ops"),
+    ),
+    "tflite_float16": MethodEntry(
+        module="edgekit.methods.tflite_float16",
+        accepts=_TENSORFLOW,
+        produces=ArtefactFormat.TFLITE,
+        requires=("tensorflow", "ai_edge_litert"),
+        install=_INSTALL_TENSORFLOW,
+        summary="FLOAT16 weights (TFLiteConverter)",
+        options=("select_tf_ops",),
     ),
 }
 

@@ -81,7 +81,9 @@ class MoreWeightsSpec:
 class ModelSpec:
     """The trained model."""
 
-    framework: Literal["pytorch", "tflite"] = field(metadata=_doc("framework the model comes from"))
+    framework: Literal["pytorch", "keras", "tensorflow", "tflite"] = field(
+        metadata=_doc("framework the model comes from; 'tensorflow' is a SavedModel or a function")
+    )
     inputs: tuple[InputSpec, ...] = field(metadata=_doc("inputs of the model, in call order"))
     outputs: tuple[str, ...] = field(
         default=("output",), metadata=_doc("names of the outputs, in the model's order")
@@ -102,7 +104,9 @@ class ModelSpec:
     file: str | None = field(
         default=None,
         metadata=_doc(
-            "a saved model instead of a factory: .pt2, TorchScript, .tflite", refers="source"
+            "a saved model instead of a factory: .pt2, TorchScript, .keras, .h5, a SavedModel "
+            "folder, .tflite",
+            refers="source",
         ),
     )
     weights: tuple[str, ...] = field(
@@ -122,6 +126,25 @@ class ModelSpec:
     trust_pickle: bool = field(
         default=False,
         metadata=_doc("load a pickle that can run code; only for files you made yourself"),
+    )
+    signature: str | None = field(
+        default=None,
+        metadata=_doc(
+            "which signature of a SavedModel or .tflite",
+            default="'serving_default', or the only one there is",
+        ),
+    )
+    custom_objects: tuple[str, ...] = field(
+        default=(),
+        metadata=_doc(
+            "classes and functions that a Keras file names, as 'file.py:name' or "
+            "'package.module:name'",
+            refers="factory",
+        ),
+    )
+    trust_lambda: bool = field(
+        default=False,
+        metadata=_doc("load a Keras file with Lambda layers, which are code; only files of yours"),
     )
     labels: LabelsSpec | None = field(default=None, metadata=_doc("class names"))
 
@@ -272,15 +295,19 @@ class QuantizeSpec:
     )
     bridge: str = field(default="auto", metadata=_doc("bridge to the method's format, or 'auto'"))
     estimator: str = field(default="minmax", metadata=_doc("activation range estimator"))
-    input_dtype: Literal["int8", "uint8", "float32"] = field(
+    input_dtype: Literal["int8", "uint8", "int16", "float32"] = field(
         default="int8", metadata=_doc("type of the artefact's inputs")
     )
-    output_dtype: Literal["int8", "uint8", "float32"] = field(
+    output_dtype: Literal["int8", "uint8", "int16", "float32"] = field(
         default="int8", metadata=_doc("type of the artefact's outputs")
     )
     per_channel: bool = field(default=True, metadata=_doc("one weight scale per output channel"))
     allow_float_ops: tuple[str, ...] = field(
         default=(), metadata=_doc("TFLite operators that may stay float, e.g. [LEAKY_RELU]")
+    )
+    select_tf_ops: bool = field(
+        default=False,
+        metadata=_doc("let TFLiteConverter keep operators that only TensorFlow's own kernels run"),
     )
     embeddings: bool = field(
         default=True, metadata=_doc("int8 embedding tables too, where a method can")

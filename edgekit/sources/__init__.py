@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FRAMEWORKS: dict[str, tuple[ModelKind, ...]] = {
     "pytorch": (ModelKind.TORCH_MODULE, ModelKind.EXPORTED_PROGRAM, ModelKind.TORCHSCRIPT),
+    "keras": (ModelKind.KERAS,),
+    "tensorflow": (ModelKind.SAVED_MODEL, ModelKind.CONCRETE_FUNCTION),
     "tflite": (ModelKind.FLOAT_TFLITE,),
 }
 """What kinds of model each ``model.framework`` can turn out to be."""

@@ -1,0 +1,1 @@
+"""What TensorFlow models of every kind have in common: one function with named ends."""
