@@ -7,7 +7,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from edgekit.methods.fine_tuning import WITHOUT, fine_tuning_notes
+from edgekit.methods.fine_tuning import write_pt2e
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.pytorch.baseline import float_baseline
 from edgekit.runtimes.torch_export import RUNTIME
@@ -27,7 +27,6 @@ class PT2E:
         from edgekit.pytorch.export import export_at, export_source, load_torchao, torch_threads
 
         load_torchao()
-        from edgekit.pytorch.extremes import ranges_of, set_ranges
         from edgekit.pytorch.program import save_program
         from edgekit.pytorch.pt2e_calibrate import calibrate
         from edgekit.pytorch.pt2e_prepare import prepare
@@ -62,17 +61,10 @@ class PT2E:
                 "backend": backend,
                 "observer": f"per-sample extremes, {job.options.estimator}",
             }
-            alternatives = {}
-            if job.options.qat is not None:
-                from edgekit.pytorch.qat import fine_tuned
-
-                before = ranges_of(prepared.observers)
-                trained, ranges, losses = fine_tuned(job, before, inputs, prepare_at)
-                set_ranges(trained.observers, ranges)
-                alternatives = {WITHOUT: _artefact(job, prepared, "model.ptq.pt2", notes)}
-                prepared, notes = trained, {**notes, **fine_tuning_notes(job.options.qat, losses)}
-            artefact = _artefact(job, prepared, "model.pt2", notes)
-        return Quantized(artefact, baseline, cached, alternatives)
+            artefact, beside = write_pt2e(
+                job, prepared, inputs, prepare_at, partial(_artefact, job), notes
+            )
+        return Quantized(artefact, baseline, cached, beside)
 
 
 def make() -> Method:
@@ -82,13 +74,13 @@ def make() -> Method:
 def _artefact(
     job: QuantizeJob, prepared: Prepared, name: str, notes: Mapping[str, Any]
 ) -> Artefact:
-    """``prepared``, whose ranges are set, as an INT8 file of that name; it is used up."""
+    """``prepared``, whose ranges are set, as the INT8 file ``name``; it is used up."""
     from edgekit.pytorch.description import describe
     from edgekit.pytorch.export import example_inputs, export
     from edgekit.pytorch.program import TOOLS, save_program
     from edgekit.pytorch.pt2e_prepare import convert
 
-    file = job.folder / name
+    file = job.folder / f"{name}.pt2"
     with job.progress.task("Quantizing"):
         graph = convert(prepared, example_inputs(job.model.inputs))
         description = describe(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from edgekit.bridges.cross import cross
 from edgekit.bridges.litert_torch import channels_last
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
-from edgekit.methods.fine_tuning import WITHOUT, fine_tuning_notes
+from edgekit.methods.fine_tuning import write_pt2e
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.sources.pytorch import require_torch
@@ -39,7 +40,6 @@ class PT2ETFLite:
         from edgekit.pytorch.export import export, export_source, load_torchao, torch_threads
 
         load_torchao()
-        from edgekit.pytorch.extremes import ranges_of, set_ranges
         from edgekit.pytorch.pt2e_calibrate import calibrate
         from edgekit.pytorch.pt2e_prepare import prepare
         from edgekit.pytorch.pt2e_rules import model_modules, static_treatments
@@ -78,19 +78,10 @@ class PT2ETFLite:
                 "backend": "xnnpack",
                 "observer": f"per-sample extremes, {job.options.estimator}",
             }
-            alternatives = {}
-            if job.options.qat is not None:
-                from edgekit.pytorch.qat import fine_tuned
-
-                before = ranges_of(prepared.observers)
-                trained, ranges, losses = fine_tuned(job, before, inputs, prepare_at)
-                set_ranges(trained.observers, ranges)
-                alternatives = {
-                    WITHOUT: _artefact(job, prepared, inputs, "model.ptq.tflite", notes)
-                }
-                prepared, notes = trained, {**notes, **fine_tuning_notes(job.options.qat, losses)}
-            artefact = _artefact(job, prepared, inputs, "model.tflite", notes)
-        return Quantized(artefact, crossing.model, cached, alternatives)
+            artefact, beside = write_pt2e(
+                job, prepared, inputs, prepare_at, partial(_artefact, job, inputs), notes
+            )
+        return Quantized(artefact, crossing.model, cached, beside)
 
 
 def make() -> Method:
@@ -99,12 +90,12 @@ def make() -> Method:
 
 def _artefact(
     job: QuantizeJob,
-    prepared: Prepared,
     inputs: tuple[InputSpec, ...],
+    prepared: Prepared,
     name: str,
     notes: Mapping[str, Any],
 ) -> Artefact:
-    """``prepared``, whose ranges are set, as an INT8 file of that name; it is used up."""
+    """``prepared``, whose ranges are set, as the INT8 file ``name``; it is used up."""
     from edgekit.bridges.channels_last import ChannelsLast
     from edgekit.pytorch.export import example_inputs
     from edgekit.pytorch.pt2e_prepare import convert
@@ -114,7 +105,7 @@ def _artefact(
         # litert-torch folds the quantization of weights itself, and takes no other form.
         data = _to_tflite(convert(prepared, examples, fold_weights=False), examples)
     root = f"{ChannelsLast.__module__}.{ChannelsLast.__qualname__}"
-    file = job.folder / name
+    file = job.folder / f"{name}.tflite"
     file.write_bytes(
         with_end_types(
             readable_names(data, tuple(spec.name for spec in inputs), job.model.outputs, root),
