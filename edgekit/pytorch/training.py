@@ -21,7 +21,7 @@ from edgekit.progress import Progress
 from edgekit.pytorch.export import quiet_warnings, torch_threads, users_line
 from edgekit.recipe.schema import InputSpec, QatSpec
 from edgekit.runtimes.cause import condensed_cause
-from edgekit.sources.torch_factory import Factory, importable, locate_function
+from edgekit.sources.factory import Factory, importable, locate_function
 from edgekit.types import Sample
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from edgekit.fetch import fetch, fetch_first
 from edgekit.progress import Progress
 from edgekit.recipe.schema import ModelSpec
 from edgekit.runtimes.session import Session
-from edgekit.sources import torch_factory
+from edgekit.sources.factory import Factory
+from edgekit.sources.factory import locate as locate_factory
 from edgekit.sources.source import SourceModel
 from edgekit.types import ModelKind
 
@@ -44,7 +45,7 @@ def _from_file(spec: ModelSpec, base: Path | None, progress: Progress) -> Source
 def _from_factory(spec: ModelSpec, base: Path | None, progress: Progress) -> SourceModel:
     if spec.factory is None:
         raise SourceError("a pytorch model needs model.factory or model.file")
-    factory = torch_factory.locate(spec, base, progress)
+    factory = locate_factory(spec, base, progress)
     files: dict[str, Path] = {}
     if spec.weights:
         files["weights"] = fetch_first(
@@ -76,11 +77,15 @@ def _from_factory(spec: ModelSpec, base: Path | None, progress: Progress) -> Sou
     )
 
 
-def _build(spec: ModelSpec, factory: torch_factory.Factory, weights: tuple[Path, ...]) -> Any:
+def _build(spec: ModelSpec, factory: Factory, weights: tuple[Path, ...]) -> Any:
     torch = require_torch()
     from edgekit.sources import torch_weights
 
     module = factory.call(dict(spec.factory_args))
+    if not isinstance(module, torch.nn.Module):
+        raise SourceError(
+            f"model.factory {spec.factory} made a {type(module).__name__}, not a torch.nn.Module"
+        )
     if weights:
         torch_weights.load_into(
             module, *weights, trust_pickle=spec.trust_pickle, unused=spec.unused_weights

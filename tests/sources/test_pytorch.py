@@ -145,6 +145,13 @@ def test_a_source_needs_a_factory_or_a_file() -> None:
         locate(ModelSpec(framework="pytorch", inputs=(IMAGE,)))
 
 
+def test_a_factory_that_makes_no_module(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("def build():\n    return [1]\n")
+    spec = _from_factory(tmp_path, weights=())
+    with pytest.raises(SourceError, match=r"model\.py:build made a list, not a torch\.nn\.Module"):
+        _ = locate(spec, base=tmp_path).value
+
+
 def test_nan_in_the_weights_stops_every_form(tmp_path: Path) -> None:
     net = seeded()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Find and call the function that builds a PyTorch model, and other functions a recipe names.
+"""Find and call the function that builds a model, and other functions a recipe names.
 
 ``package.module:callable`` (dotted attributes allowed), ``file.py:callable``; of model.factory also
 ``torchvision:name`` and ``timm:name``.
@@ -41,22 +41,15 @@ class Factory:
     key: str = "model.factory"
 
     def call(self, arguments: Mapping[str, Any]) -> Any:
-        """Build the model.
+        """Whatever the function makes of ``arguments``.
 
         Raises:
             MissingError: a module is not installed.
-            SourceError: no such callable, or it raised, or made something that is no module.
+            SourceError: no such callable, or it raised.
         """
-        import torch
-
         # The code may import more of itself when it is called.
         with importable(self.paths):
-            module = self._invoke(*self._callable(arguments))
-        if not isinstance(module, torch.nn.Module):
-            raise SourceError(
-                f"{self.key} {self.text} made a {type(module).__name__}, not a torch.nn.Module"
-            )
-        return module
+            return self._invoke(*self._callable(arguments))
 
     def function(self) -> Callable[..., Any]:
         """The function itself; call it while ``importable(paths)``: it may import more.
