@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgekit.bridges.route import find_route
 from edgekit.methods.method import Method, MethodEntry
 from edgekit.types import ArtefactFormat, ModelKind
 
@@ -9,6 +10,9 @@ _TORCH = (ModelKind.TORCH_MODULE, ModelKind.EXPORTED_PROGRAM)
 _INSTALL = "pip install 'edgekit[torch]'"
 _TENSORFLOW = (ModelKind.KERAS, ModelKind.SAVED_MODEL, ModelKind.CONCRETE_FUNCTION)
 _INSTALL_TENSORFLOW = "pip install 'edgekit[tensorflow]'"
+
+AUTO = "auto"
+"""``quantize.method`` where it is left to what the dev samples say; no row of the table."""
 
 METHODS: dict[str, MethodEntry] = {
     "litert_static": MethodEntry(
@@ -119,6 +123,15 @@ METHODS: dict[str, MethodEntry] = {
 }
 
 
+def candidates(kind: ModelKind, bridge: str = "auto") -> tuple[str, ...]:
+    """What ``auto`` tries for a source model of ``kind``, where ``bridge`` leads (see
+    ``find_route``). The first of equals is taken."""
+    names = ("tflite_int8", "litert_static") if kind in _TENSORFLOW else ("litert_static",)
+    return tuple(
+        name for name in names if find_route(kind, METHODS[name].accepts, bridge) is not None
+    )
+
+
 def load_method(name: str) -> Method:
     """Import and return the method called ``name``.
 
@@ -129,4 +142,4 @@ def load_method(name: str) -> Method:
     return METHODS[name].load()
 
 
-__all__ = ["METHODS", "Method", "MethodEntry", "load_method"]
+__all__ = ["AUTO", "METHODS", "Method", "MethodEntry", "candidates", "load_method"]

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast, get_args, get_origin
 
 from edgekit.bridges import BRIDGES
 from edgekit.calibrate import ESTIMATORS
-from edgekit.methods import METHODS
+from edgekit.methods import AUTO, METHODS
 from edgekit.recipe.anchor import shipped_names
 from edgekit.recipe.bind import described, keys
 from edgekit.recipe.schema import SCHEMA_VERSION, Recipe
@@ -69,6 +69,7 @@ def _names() -> Iterator[str]:
     yield "## What can be named\n"
     yield "| key | name | what it is |"
     yield "|---|---|---|"
+    yield f"| `quantize.method` | `{AUTO}` | whichever is better on the dev samples |"
     for name, method in METHODS.items():
         yield f"| `quantize.method` | `{name}` | {method.summary} |"
     yield "| `quantize.bridge` | `auto` | edgekit chooses |"

@@ -14,7 +14,7 @@ from edgekit.bridges.route import find_route
 from edgekit.calibrate import ESTIMATORS
 from edgekit.errors import UsageError
 from edgekit.fetch import Source, parse_source
-from edgekit.methods import METHODS
+from edgekit.methods import AUTO, METHODS, candidates
 from edgekit.recipe.anchor import exists, is_path_like, shipped_names
 from edgekit.recipe.nearest import did_you_mean
 from edgekit.recipe.rules import Finding, Findings, Rule
@@ -30,7 +30,7 @@ def _known(path: KeyPath, value: str, names: Collection[str]) -> Findings:
 
 
 def _method(recipe: Recipe) -> Findings:
-    yield from _known(("quantize", "method"), recipe.quantize.method, METHODS)
+    yield from _known(("quantize", "method"), recipe.quantize.method, (AUTO, *METHODS))
 
 
 def _estimator(recipe: Recipe) -> Findings:
@@ -42,42 +42,72 @@ def _bridge(recipe: Recipe) -> Findings:
 
 
 def _options_of_the_method(recipe: Recipe) -> Findings:
-    """A key that the method has no use for would be believed to have had an effect."""
+    """A key that the method has no use for would be believed to have had an effect. What auto may
+    choose must have a use for it whichever is chosen."""
     quantize = recipe.quantize
-    entry = METHODS.get(quantize.method)
-    if entry is None:
-        return
+    methods = _possible_methods(recipe)
     plain = QuantizeSpec(method=quantize.method)
-    honoured = {"method", "bridge", "seed", *entry.options}
     for name in vars(plain):
-        if name not in honoured and getattr(quantize, name) != getattr(plain, name):
-            others = [other for other, row in METHODS.items() if name in row.options]
-            hint = f"remove it, or use method: {' or '.join(others)}" if others else "remove it"
-            yield Finding(("quantize", name), f"'{quantize.method}' has no use for it", hint)
-    if entry.backends and quantize.backend not in ("auto", *entry.backends):
-        message = f"'{quantize.method}' makes nothing for '{quantize.backend}'"
-        hint = f"it makes artefacts for {', '.join(entry.backends)}"
-        yield Finding(("quantize", "backend"), message, hint)
+        if name in ("method", "bridge", "seed") or getattr(quantize, name) == getattr(plain, name):
+            continue
+        idle = [method for method in methods if name not in METHODS[method].options]
+        if not idle:
+            continue
+        who = " and ".join(map(repr, idle))
+        if quantize.method == AUTO:
+            who += ", which auto takes here," if idle == methods else ", which auto may choose,"
+        fit = [method for method in methods if method not in idle] or [
+            other for other, row in METHODS.items() if name in row.options
+        ]
+        hint = f"remove it, or use method: {' or '.join(fit)}" if fit else "remove it"
+        yield Finding(
+            ("quantize", name), f"{who} {'have' if len(idle) > 1 else 'has'} no use for it", hint
+        )
+    for method in methods:
+        backends = METHODS[method].backends
+        if backends and quantize.backend not in ("auto", *backends):
+            message = f"'{method}' makes nothing for '{quantize.backend}'"
+            hint = f"it makes artefacts for {', '.join(backends)}"
+            yield Finding(("quantize", "backend"), message, hint)
 
 
 def _a_way_to_the_method(recipe: Recipe) -> Findings:
     """Judged by what the model may turn out to be; the file itself is not opened here."""
     method, bridge = recipe.quantize.method, recipe.quantize.bridge
-    if method not in METHODS or bridge not in ("auto", *BRIDGES):
+    if method not in (AUTO, *METHODS) or bridge not in ("auto", *BRIDGES):
         return
-    accepted = METHODS[method].accepts
-    kinds = _possible_kinds(recipe.model)
-    if any(find_route(kind, accepted, bridge) is not None for kind in kinds):
+    if _reached(recipe, bridge):
         return
-    if bridge != "auto" and any(find_route(kind, accepted) is not None for kind in kinds):
-        message = f"'{bridge}' does not lead from this {recipe.model.framework} model to '{method}'"
+    if bridge != "auto" and (able := _reached(recipe, "auto")):
+        message = (
+            f"'{bridge}' does not lead from this {recipe.model.framework} model to "
+            f"{' or '.join(map(repr, able))}"
+        )
         yield Finding(("quantize", "bridge"), message, "write bridge: auto")
         return
-    message = (
-        f"'{method}' takes {' or '.join(kind.value for kind in accepted)}, and no bridge leads "
-        f"there from {' or '.join(kind.value for kind in kinds)}"
-    )
+    kinds = " or ".join(kind.value for kind in _possible_kinds(recipe.model))
+    if method == AUTO:
+        yield Finding(("quantize", "method"), f"no method that auto knows takes {kinds}")
+        return
+    accepted = " or ".join(kind.value for kind in METHODS[method].accepts)
+    message = f"'{method}' takes {accepted}, and no bridge leads there from {kinds}"
     yield Finding(("quantize", "method"), message)
+
+
+def _possible_methods(recipe: Recipe) -> list[str]:
+    """The method that is named, or all that auto may come to choose; none if it is not known."""
+    if recipe.quantize.method == AUTO:
+        return _reached(recipe, recipe.quantize.bridge)
+    return [recipe.quantize.method] if recipe.quantize.method in METHODS else []
+
+
+def _reached(recipe: Recipe, bridge: str) -> list[str]:
+    """Of the methods that may be used, those that ``bridge`` leads to."""
+    method, kinds = recipe.quantize.method, _possible_kinds(recipe.model)
+    if method == AUTO:
+        return list(dict.fromkeys(name for kind in kinds for name in candidates(kind, bridge)))
+    routes = (find_route(kind, METHODS[method].accepts, bridge) for kind in kinds)
+    return [method] if any(route is not None for route in routes) else []
 
 
 def _possible_kinds(model: ModelSpec) -> tuple[ModelKind, ...]:

@@ -289,7 +289,12 @@ class QatSpec:
 class QuantizeSpec:
     """How the model is compressed. A method refuses the keys it has no use for."""
 
-    method: str = field(metadata=_doc("quantization method"))
+    method: str = field(
+        default="auto",
+        metadata=_doc(
+            "quantization method, or 'auto': the best on the dev samples, see verdict.md"
+        ),
+    )
     backend: Literal["auto", "xnnpack", "x86", "arm", "onednn", "qnnpack", "fbgemm"] = field(
         default="auto", metadata=_doc("kernels that a PyTorch artefact is made for")
     )
@@ -401,8 +406,8 @@ class Recipe:
     name: str = field(metadata=_doc("names the run folder", default="the file's name"))
     model: ModelSpec = field(metadata=_doc("the trained model"))
     calibration: CalibrationSpec = field(metadata=_doc("the representative dataset"))
-    quantize: QuantizeSpec = field(metadata=_doc("how it is compressed"))
     evaluate: EvaluateSpec = field(metadata=_doc("what it is judged on"))
+    quantize: QuantizeSpec = field(default=QuantizeSpec(), metadata=_doc("how it is compressed"))
     schema: int = field(default=SCHEMA_VERSION, metadata=_doc("version of this format; 1"))
     summary: str = field(
         default="", metadata=_doc("one line, shown by 'recipes list'", may_be_empty=True)

@@ -124,7 +124,7 @@ def test_an_item_of_a_list_can_be_overridden() -> None:
     ("setting", "expected"),
     [
         ("quantize.metod=x", "quantize.metod: unknown key\n    did you mean 'method'?"),
-        ("samples=3", "did you mean 'calibration.samples' or 'quantize.qat.samples'"),
+        ("samples=3", "did you mean 'calibration.samples' or 'evaluate.samples'"),
         ("quantize.seed=a", "quantize.seed: expected a whole number, not the text 'a'"),
         ("quantize.seed=[", "not valid YAML"),
         ("quantize.seed", "expected KEY=VALUE"),

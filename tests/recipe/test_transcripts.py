@@ -44,7 +44,7 @@ def test_the_base_of_the_cases_is_valid() -> None:
 
 def _fix_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """The transcripts name what could be meant: hold that still while edgekit grows."""
-    methods = {name: METHODS[name] for name in ("litert_static", "pt2e")}
+    methods = {name: METHODS[name] for name in ("litert_static", "pt2e", "tflite_int8")}
     monkeypatch.setattr(references, "METHODS", methods)
     monkeypatch.setattr(references, "ESTIMATORS", ("minmax", "entropy"))
     monkeypatch.setattr(references, "BRIDGES", ("litert_torch",))
