@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.tflite.flatbuffer import unpack
 from tests import tflite_models as models
 
 Array = npt.NDArray[Any]
@@ -99,3 +101,27 @@ def varied(seed: int = 0) -> bytes:
     graph.inputs = {"x": x}
     graph.outputs = {"conv": conv, "best": best, "shifted": shifted}
     return models.write([graph], {"serving_default": 0})
+
+
+def with_constants_behind(data: bytes) -> bytes:
+    """``data`` as ai-edge-quantizer lays it out: constants behind the flatbuffer, by offset."""
+    model = unpack(data)
+    contents = [None if b.data is None else bytes(b.data) for b in model.buffers]
+    for buffer, content in zip(model.buffers, contents, strict=True):
+        if content:
+            buffer.data, buffer.offset, buffer.size = None, 1, 1  # held open; same length later
+    start = -(-len(_as_generated(model)) // 16) * 16
+    tail = b""
+    for buffer, content in zip(model.buffers, contents, strict=True):
+        if content:
+            tail += bytes(-len(tail) % 16)
+            buffer.offset, buffer.size = start + len(tail), len(content)
+            tail += content
+    head = _as_generated(model)
+    return head + bytes(start - len(head)) + tail
+
+
+def _as_generated(model: Any) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import flatbuffers
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,30 +12,7 @@ from edgekit.runtimes.litert import LiteRTSession
 from edgekit.tflite.flatbuffer import add_operator_code, add_tensor, pack, schema, unpack
 from edgekit.tflite.graph import parse_graph
 from tests import tflite_models as models
-
-
-def _with_constants_behind(data: bytes) -> bytes:
-    """``data`` as ai-edge-quantizer lays it out: constants behind the flatbuffer, by offset."""
-    model = unpack(data)
-    contents = [None if b.data is None else bytes(b.data) for b in model.buffers]
-    for buffer, content in zip(model.buffers, contents, strict=True):
-        if content:
-            buffer.data, buffer.offset, buffer.size = None, 1, 1  # held open; same length later
-    start = -(-len(_as_generated(model)) // 16) * 16
-    tail = b""
-    for buffer, content in zip(model.buffers, contents, strict=True):
-        if content:
-            tail += bytes(-len(tail) % 16)
-            buffer.offset, buffer.size = start + len(tail), len(content)
-            tail += content
-    head = _as_generated(model)
-    return head + bytes(start - len(head)) + tail
-
-
-def _as_generated(model: Any) -> bytes:
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+from tests.tflite.graphs import with_constants_behind
 
 
 def _answer(data: bytes, seed: int = 0) -> models.Array:
@@ -49,7 +23,7 @@ def _answer(data: bytes, seed: int = 0) -> models.Array:
 
 def test_constants_behind_the_flatbuffer_are_read_and_written() -> None:
     plain = models.float_model()
-    behind = _with_constants_behind(plain)
+    behind = with_constants_behind(plain)
     assert np.array_equal(_answer(behind), _answer(plain))  # the fixture is a valid file
     assert parse_graph(behind) == parse_graph(plain)
     packed = pack(unpack(behind))
@@ -58,7 +32,7 @@ def test_constants_behind_the_flatbuffer_are_read_and_written() -> None:
 
 
 def test_constants_that_were_cut_off_are_damage() -> None:
-    behind = _with_constants_behind(models.float_model())
+    behind = with_constants_behind(models.float_model())
     for length in (len(behind) - 1, len(behind) - 200):
         with pytest.raises(SourceError, match="damaged: a constant lies beyond its end"):
             parse_graph(behind[:length])
