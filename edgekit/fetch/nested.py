@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from edgekit.cache import Cache, content_key, file_sha256
 from edgekit.fetch.unpack import unpack
 
 
-def inside(tree: Path, path: str, cache: Cache, *, thorough: bool = False) -> Path | None:
-    """The file at ``path`` below ``tree``, or ``None``.
+def inside(
+    tree: Path,
+    path: str,
+    cache: Cache,
+    *,
+    thorough: bool = False,
+    wanted: Callable[[Path], bool] = Path.is_file,
+) -> Path | None:
+    """The file at ``path`` below ``tree``, or ``None``; ``wanted`` tells a folder from a file.
 
     An archive on the way is unpacked into the cache, once for its content; ``thorough`` looks at
     every byte of what was unpacked before, else only at sizes.
@@ -17,13 +25,14 @@ def inside(tree: Path, path: str, cache: Cache, *, thorough: bool = False) -> Pa
     Raises:
         FetchError: a file on the way is no archive, a damaged one, or one with unsafe names.
     """
-    if (tree / path).is_file():
+    if wanted(tree / path):
         return tree / path
     archive = _archive_on_the_way(tree, path)
     if archive is None:
         return None
     rest = (tree / path).relative_to(archive).as_posix()
-    return inside(_unpacked(archive, cache, thorough=thorough), rest, cache, thorough=thorough)
+    deeper = _unpacked(archive, cache, thorough=thorough)
+    return inside(deeper, rest, cache, thorough=thorough, wanted=wanted)
 
 
 def names_near(tree: Path, path: str, cache: Cache) -> list[str]:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-import shutil
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
-
-from edgekit.cache import Cache, Entry, content_key, file_sha256
+from edgekit.cache import Cache, file_sha256
 from edgekit.errors import EdgekitError, FetchError, IntegrityError, UsageError
-from edgekit.fetch.clients import Form, deb_contents, download
 from edgekit.fetch.nested import inside, names_near
+from edgekit.fetch.packages import (
+    FORMS,
+    get_package,
+    installed,
+    local_path,
+    mismatch,
+    near_names,
+    telling,
+)
 from edgekit.fetch.source import Source, parse_source
-from edgekit.fetch.unpack import unpack
 from edgekit.progress import Progress, SilentProgress
-
-_FORMS: dict[str, tuple[Form, ...]] = {"pypi": ("wheel", "sdist"), "npm": ("npm",), "deb": ("deb",)}
-_TREE = "tree"
-_ARCHIVE = "archive.json"
 
 
 def fetch(
@@ -44,7 +41,7 @@ def fetch(
     """
     source = parse_source(source) if isinstance(source, str) else source
     if source.scheme == "file":
-        path = _local(source, base)
+        path = local_path(source, base)
         if path.is_dir():
             raise UsageError(f"{path} is a folder; a file is needed here")
         _check(path, str(source), sha256)
@@ -53,9 +50,9 @@ def fetch(
         raise UsageError(
             f"{source} names a package but no file in it", hint=f"Write {source}/path/inside"
         )
-    installed = _installed_file(source, sha256)
-    if installed is not None:
-        return installed
+    here = _installed_file(source, sha256)
+    if here is not None:
+        return here
     return _packaged_file(source, sha256, progress, cache or Cache())
 
 
@@ -113,7 +110,7 @@ def fetch_package(
     """
     source = parse_source(source) if isinstance(source, str) else source
     if source.scheme == "file":
-        path = _local(source, base)
+        path = local_path(source, base)
         if not path.is_dir():
             raise UsageError(f"{path} is a file; a folder with the package is needed here")
         if sha256 is not None:
@@ -121,64 +118,29 @@ def fetch_package(
         return path
     if source.path is not None:
         raise UsageError(f"{source} names a file; a whole package is {_whole(source)}")
-    if sha256 is None and (distribution := _installed(source)) is not None:
+    if sha256 is None and (distribution := installed(source)) is not None:
         return Path(str(distribution.locate_file("")))
     failures: list[FetchError] = []
-    for form in _FORMS[source.scheme]:
+    for form in FORMS[source.scheme]:
         try:
-            entry = _package(source, form, sha256, progress, cache or Cache(), thorough=True)
+            package = get_package(source, form, sha256, progress, cache or Cache(), thorough=True)
         except FetchError as failure:
             failures.append(failure)
             continue
-        archive = json.loads((entry.path / _ARCHIVE).read_text(encoding="utf-8"))
-        if sha256 is not None and archive["sha256"] != sha256.lower():
-            raise _mismatch(f"{source} ({archive['name']})", archive["sha256"], sha256)
-        return entry.path / _TREE
-    raise _telling(failures)
-
-
-def _local(source: Source, base: Path | None) -> Path:
-    assert source.path is not None, "a file source has a path"
-    path = Path(source.path).expanduser()
-    if not path.is_absolute() and base is not None:
-        path = base / path
-    if path.exists():
-        return path
-    names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=3)
-    raise UsageError(
-        f"no such file: {path}",
-        hint=f"Near names there: {', '.join(near)}" if near else None,
-    )
+        if sha256 is not None and package.sha256 != sha256.lower():
+            raise mismatch(f"{source} ({package.archive})", package.sha256, sha256)
+        return package.tree
+    raise telling(failures)
 
 
 def _check(path: Path, name: str, sha256: str | None) -> None:
     if sha256 is not None and (actual := file_sha256(path)) != sha256.lower():
-        raise _mismatch(name, actual, sha256)
-
-
-def _mismatch(name: str, actual: str, promised: str) -> IntegrityError:
-    return IntegrityError(
-        f"{name} is not the promised file: its sha256 is {actual}, expected {promised.lower()}",
-        hint="Get the right file, or, if you trust this one, write its sha256 in the recipe.",
-    )
-
-
-def _installed(source: Source) -> metadata.Distribution | None:
-    """This environment's own copy of the very version, if it has one."""
-    if source.scheme != "pypi" or source.version is None:
-        return None
-    try:
-        distribution = metadata.distribution(source.name)
-        same = Version(distribution.version) == Version(source.version)
-    except (metadata.PackageNotFoundError, InvalidVersion):
-        return None
-    return distribution if same else None
+        raise mismatch(name, actual, sha256)
 
 
 def _installed_file(source: Source, sha256: str | None) -> Path | None:
     """The file in the installed distribution; ``None`` also where it was changed since."""
-    distribution = _installed(source)
+    distribution = installed(source)
     if distribution is None or source.path is None:
         return None
     path = Path(str(distribution.locate_file(source.path)))
@@ -194,69 +156,28 @@ def _packaged_file(source: Source, sha256: str | None, progress: Progress, cache
     assert source.path is not None, "checked by fetch"
     names: list[str] = []
     failures: list[FetchError] = []
-    for form in _FORMS[source.scheme]:
+    for form in FORMS[source.scheme]:
         try:
-            tree = _package(source, form, sha256, progress, cache).path / _TREE
+            tree = get_package(source, form, sha256, progress, cache).tree
         except FetchError as failure:
             failures.append(failure)
             continue
         path = inside(tree, source.path, cache)
         if path is not None and sha256 is not None and file_sha256(path) != sha256.lower():
             # Damaged on disk? Then it is fetched again; if not, the promise was another.
-            tree = _package(source, form, sha256, progress, cache, thorough=True).path / _TREE
+            tree = get_package(source, form, sha256, progress, cache, thorough=True).tree
             path = inside(tree, source.path, cache, thorough=True)
         if path is not None:
             _check(path, str(source), sha256)
             return path
         names += names_near(tree, source.path, cache)
     if not names:
-        raise _telling(failures)
-    near = _near(source.path, sorted(set(names)))
+        raise telling(failures)
+    near = near_names(source.path, sorted(set(names)))
     raise FetchError(
         f"{source.package} holds no {source.path}",
         hint=f"Near names in it: {', '.join(near)}" if near else f"It holds {len(names)} files.",
     )
-
-
-def _telling(failures: Sequence[FetchError]) -> FetchError:
-    """What went wrong, rather than that there is no other form of the package."""
-    return next((why for why in failures if "Could not find" not in why.message), failures[0])
-
-
-def _near(path: str, names: Sequence[str]) -> list[str]:
-    last = path.rpartition("/")[2]
-    same_last = [name for name in names if name.rpartition("/")[2] == last]
-    return list(dict.fromkeys(same_last + difflib.get_close_matches(path, names, n=5)))[:5]
-
-
-def _package(
-    source: Source,
-    form: Form,
-    sha256: str | None,
-    progress: Progress,
-    cache: Cache,
-    *,
-    thorough: bool = False,
-) -> Entry:
-    """The unpacked package as a cache entry: ``tree/`` and ``archive.json`` (name, sha256)."""
-
-    def make(folder: Path) -> None:
-        inbox = folder / "inbox"
-        inbox.mkdir()
-        with progress.task(f"Fetching {source.package} ({form})"):
-            archive = download(source, form, inbox)
-            about = {"name": archive.name, "sha256": file_sha256(archive)}
-            (folder / _ARCHIVE).write_text(json.dumps(about), encoding="utf-8")
-            (folder / _TREE).mkdir()
-            contents = deb_contents(archive, inbox) if form == "deb" else archive
-            unpack(contents, folder / _TREE, strip=1 if form in ("sdist", "npm") else 0)
-        shutil.rmtree(inbox)
-
-    # An unpinned package is whatever its registry has today: a new promise asks again.
-    version = ("unpinned", sha256) if source.version is None else source.version
-    key = content_key({"name": source.name, "version": version, "form": form})
-    # Whoever takes one file out of a package hashes that file; sizes suffice for the rest.
-    return cache.get_or_make("packages", key, make, check="sha256" if thorough else "size")
 
 
 def _whole(source: Source) -> str:

@@ -63,20 +63,6 @@ def sdist(folder: Path, files: dict[str, bytes]) -> None:
     (folder / "edgetest_src-1.0.tar.gz").write_bytes(packed(every))
 
 
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of archives that is all pip can see, and an empty cache."""
-    folder = tmp_path / "shop"
-    folder.mkdir()
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    monkeypatch.setenv("EDGEKIT_CACHE_DIR", str(tmp_path / "cache"))
-    return folder
-
-
 def test_local_file_relative_to_base(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(b"w")
     for text in ("weights.bin", "file:weights.bin", str(tmp_path / "weights.bin")):
