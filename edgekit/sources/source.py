@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from edgekit.recipe.schema import InputSpec
 from edgekit.runtimes.session import Session
 from edgekit.types import ModelKind
+
+INPUT_DTYPES: tuple[str, ...] = get_args(get_type_hints(InputSpec)["dtype"])
+"""What an input can be, in a recipe."""
 
 
 @dataclass(frozen=True)
