@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -49,7 +49,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Graph:
-    """The main subgraph of a model file."""
+    """One subgraph of a model file; ``parse_graph`` gives the main one."""
 
     tensors: tuple[Tensor, ...]
     ops: tuple[Op, ...]
@@ -58,6 +58,9 @@ class Graph:
     signature: str | None
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
+    name: str = ""
+    inner: tuple[Graph, ...] = ()
+    """Of the main subgraph: the others that its operators call, directly or through each other."""
 
     @cached_property
     def producer(self) -> dict[int, Op]:
@@ -108,7 +111,26 @@ def parse_graph(data: bytes, name: str = "model") -> Graph:
 
 
 def _graph(model: Any) -> Graph:
-    subgraph = model.subgraphs[0]
+    main = _subgraph(model, 0)
+    reached = [0]
+    for position in reached:  # grows while it is gone through
+        reached += [i for i in _called(model.subgraphs[position]) if i not in reached]
+    return replace(main, inner=tuple(_subgraph(model, position) for position in reached[1:]))
+
+
+def _called(subgraph: Any) -> list[int]:
+    """Subgraphs that the operators of ``subgraph`` call: both branches, condition and body."""
+    called = []
+    for op in subgraph.operators or ():
+        for options in (op.builtinOptions, getattr(op, "builtinOptions2", None)):
+            for field, value in vars(options).items() if options is not None else ():
+                if field.lower().endswith("subgraphindex") or field == "subgraph":
+                    called.append(int(value))
+    return list(dict.fromkeys(index for index in called if index >= 0))
+
+
+def _subgraph(model: Any, position: int) -> Graph:
+    subgraph = model.subgraphs[position]
     types = flatbuffer.enum_names("TensorType")
     tensors = tuple(
         _tensor(index, tensor, model, types) for index, tensor in enumerate(subgraph.tensors)
@@ -116,7 +138,7 @@ def _graph(model: Any) -> Graph:
     ops = tuple(_op(i, op, model, tensors) for i, op in enumerate(subgraph.operators or ()))
     inputs, outputs = _ints(subgraph.inputs), _ints(subgraph.outputs)
     _check_indices((*inputs, *outputs), tensors)
-    signature = model.signatureDefs[0] if model.signatureDefs else None
+    signature = model.signatureDefs[0] if model.signatureDefs and position == 0 else None
     named: dict[int, str] = {i: tensors[i].name for i in (*inputs, *outputs)}
     input_names = tuple(named[i] for i in inputs)
     output_names = tuple(named[i] for i in outputs)
@@ -133,6 +155,7 @@ def _graph(model: Any) -> Graph:
         signature=flatbuffer.text(signature.signatureKey) if signature is not None else None,
         input_names=input_names,
         output_names=output_names,
+        name=flatbuffer.text(subgraph.name),
     )
 
 

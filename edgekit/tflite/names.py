@@ -2,13 +2,14 @@
 
 litert-torch names a tensor by every module and source operator it came from; on MobileNetV2 that
 is 90 KB of a 4 MB file and no line of it fits a terminal. The module path alone says the same.
+TFLiteConverter calls the outputs Identity and, given a function, writes no signature.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgekit.tflite import flatbuffer
@@ -16,6 +17,8 @@ from edgekit.tflite import flatbuffer
 # One step of a path below its root: "package.module.Class_attribute".
 _STEP = re.compile(r"^(?:[\w<>]+\.)*_*[A-Za-z][A-Za-z0-9]*_(?P<attribute>\w+)$")
 _WHOLE_MODEL = "model"
+# A step that only says that a function was called: SavedModels are full of them.
+_CALL = re.compile(r"^(?:Stateful)?PartitionedCall(?:_\d+)?$")
 
 
 def readable_names(data: bytes, inputs: Sequence[str], outputs: Sequence[str], root: str) -> bytes:
@@ -27,6 +30,53 @@ def readable_names(data: bytes, inputs: Sequence[str], outputs: Sequence[str], r
         ValueError: ``inputs`` or ``outputs`` are not as many as the graph's.
     """
     model = flatbuffer.unpack(data)
+    graph = model.subgraphs[0]
+    _rename(model, inputs, outputs, lambda name: layer_path(name, root))
+    for signature in model.signatureDefs or ():
+        if signature.subgraphIndex == 0:
+            _rename_ends(signature.inputs, graph.inputs, inputs)
+            _rename_ends(signature.outputs, graph.outputs, outputs)
+    return flatbuffer.pack(model)
+
+
+def tensorflow_names(
+    data: bytes, inputs: Sequence[str], outputs: Sequence[str], *, signature: str
+) -> bytes:
+    """Rename all tensors to short unique layer names, and write the one ``signature``.
+
+    Its inputs and outputs are those of the main subgraph, in order, under the given names; a tensor
+    may be several of them.
+
+    Raises:
+        ValueError: ``inputs`` or ``outputs`` are not as many as the graph's.
+    """
+    model = flatbuffer.unpack(data)
+    taken = _rename(model, inputs, outputs, tensorflow_layer)
+    for inner in model.subgraphs[1:]:
+        for tensor in inner.tensors:
+            tensor.name = _unique(tensorflow_layer(flatbuffer.text(tensor.name)), taken).encode()
+    made = flatbuffer.schema().SignatureDefT()
+    made.signatureKey, made.subgraphIndex = signature.encode(), 0
+    made.inputs = _entries(model.subgraphs[0].inputs, inputs)
+    made.outputs = _entries(model.subgraphs[0].outputs, outputs)
+    model.signatureDefs = [made]
+    return flatbuffer.pack(model)
+
+
+def _entries(indices: Sequence[int], names: Sequence[str]) -> list[Any]:
+    entries = []
+    for index, name in zip(indices, names, strict=True):
+        entry = flatbuffer.schema().TensorMapT()
+        entry.name, entry.tensorIndex = name.encode(), int(index)
+        entries.append(entry)
+    return entries
+
+
+def _rename(
+    model: Any, inputs: Sequence[str], outputs: Sequence[str], layer: Callable[[str], str]
+) -> set[str]:
+    """Name the main subgraph's ends as given, its other tensors by ``layer``, numbered where that
+    is taken. Returns the names in use."""
     graph = model.subgraphs[0]
     for ends, names in ((graph.inputs, inputs), (graph.outputs, outputs)):
         if len(ends) != len(names):
@@ -40,13 +90,9 @@ def readable_names(data: bytes, inputs: Sequence[str], outputs: Sequence[str], r
     constant = [flatbuffer.is_constant(model, tensor) for tensor in graph.tensors]
     for index in sorted(range(len(constant)), key=constant.__getitem__):
         tensor = graph.tensors[index]
-        name = fixed.get(index) or _unique(layer_path(flatbuffer.text(tensor.name), root), taken)
+        name = fixed.get(index) or _unique(layer(flatbuffer.text(tensor.name)), taken)
         tensor.name = name.encode()
-    for signature in model.signatureDefs or ():
-        if signature.subgraphIndex == 0:
-            _rename_ends(signature.inputs, graph.inputs, inputs)
-            _rename_ends(signature.outputs, graph.outputs, outputs)
-    return flatbuffer.pack(model)
+    return taken
 
 
 def unique_names(data: bytes) -> bytes:
@@ -81,6 +127,17 @@ def layer_path(name: str, root: str) -> str:
         return first
     path = [_STEP.sub(r"\g<attribute>", step) for step in steps]
     return ".".join(path[1:]) or _WHOLE_MODEL
+
+
+def tensorflow_layer(name: str) -> str:
+    """``"StatefulPartitionedCall/net_1/conv_1/Relu;net_1/…"`` becomes ``"net_1/conv_1"``.
+
+    The last step is TensorFlow's name of the operator itself, dropped where a layer made it. Only
+    the first of several fused names counts.
+    """
+    first = name.split(";", 1)[0]
+    steps = [step for step in first.split("/") if not _CALL.match(step)]
+    return "/".join(steps[:-1] or steps) or first
 
 
 def _unique(base: str, taken: set[str]) -> str:
