@@ -17,7 +17,7 @@ from edgekit.errors import ConversionError, RecipeError
 from edgekit.pytorch.modules import ModuleName, Treatment
 from edgekit.pytorch.script import Example
 
-PRELU = "torch's INT8 PReLU with a slope for each channel is wrong on every engine"
+PRELU = "torch's INT8 PReLU is wrong on every engine"
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,24 @@ class Fault:
         return f"most at {self.name}, a {self.type}: {self.sqnr_db:.1f} dB"
 
 
+class PReLU(torch.nn.PReLU):
+    """FX makes an INT8 kernel of torch's own, with or without a configuration, where it stands
+    between INT8 layers. It goes by the exact type."""
+
+
 def unsound(model: torch.nn.Module) -> dict[str, str]:
     """Modules that must stay float whatever the engine, with the reason."""
     return {
-        name: PRELU
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.PReLU) and module.num_parameters > 1
+        name: PRELU for name, module in model.named_modules() if isinstance(module, torch.nn.PReLU)
     }
+
+
+def shield_unsound(model: torch.nn.Module) -> list[str]:
+    """Keep FX off the unsound modules of ``model``, in place; their names."""
+    names = list(unsound(model))
+    for name in names:
+        model.get_submodule(name).__class__ = PReLU
+    return names
 
 
 def worst_module(

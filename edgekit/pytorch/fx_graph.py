@@ -32,7 +32,7 @@ from edgekit.calibrate.statistics import Range
 from edgekit.errors import ConversionError
 from edgekit.pytorch.export import quiet_warnings, users_line
 from edgekit.pytorch.extremes import ExtremesObserver, SampleExtremes, set_ranges
-from edgekit.pytorch.fx_faults import called_modules, unsound
+from edgekit.pytorch.fx_faults import called_modules, shield_unsound, unsound
 from edgekit.pytorch.fx_relu6 import relu6_to_relu, relu_to_relu6
 from edgekit.pytorch.fx_weights import PAIRING, PairSafeChannels, PairSafeTensor
 from edgekit.pytorch.modules import Treatment, leaf_modules
@@ -75,7 +75,8 @@ def prepare(
         called = called_modules(graph_module)
         saturating = relu6_to_relu(graph_module)
         mapping = _mapping(engine, found, per_channel)
-        custom = PrepareCustomConfig().set_non_traceable_module_names(apart)
+        whole = apart + shield_unsound(graph_module)
+        custom = PrepareCustomConfig().set_non_traceable_module_names(whole)
         prepared = prepare_fx(graph_module, mapping, examples, prepare_custom_config=custom)
     relu_to_relu6(prepared, saturating)
     observers = _observers(prepared, input_names)
@@ -139,8 +140,10 @@ def _mapping(engine: str, found: Mapping[str, Treatment], per_channel: bool) -> 
     mapping = default_mapping(engine)
     mapping.set_global(_config(activation, _weights(engine, 8, per_channel)))
     for pattern, config in mapping.object_type_qconfigs.items():
-        watching = getattr(getattr(config, "activation", None), "p", None)
-        if config is None or getattr(watching, "func", None) is not HistogramObserver:
+        # An observer, or a partial one in a wrapper of torch's.
+        watching = getattr(config, "activation", None)
+        watching = getattr(getattr(watching, "p", None), "func", watching)
+        if config is None or watching is not HistogramObserver:
             continue
         weight = config.weight
         if pattern in _TRANSPOSED and engine in PAIRING:

@@ -298,7 +298,7 @@ def test_a_rule_that_cannot_be_met_is_an_error(
         made(Odds(), tmp_path, modules=(rule,))
 
 
-def test_a_prelu_of_many_slopes_stays_float_and_a_fused_relu_may_be_named(tmp_path: Path) -> None:
+def test_a_prelu_stays_float_and_a_fused_relu_may_be_named(tmp_path: Path) -> None:
     rule = ModuleRule(name="relu", method="static")
     job, result = made(Odds(), tmp_path, modules=(rule,))
     wanted = answers(job.model.open_session(1), job)
@@ -309,10 +309,42 @@ def test_a_prelu_of_many_slopes_stays_float_and_a_fused_relu_may_be_named(tmp_pa
     assert kept["never"] == "the model does not call it"
 
 
+class Slopes(nn.Module):
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.slope, self.head = nn.Conv2d(3, 8, 3), nn.PReLU(count), nn.Linear(8, 4)
+
+    def forward(self, image: Tensor) -> Tensor:
+        answer: Tensor = self.head(self.slope(self.conv(image)).mean((2, 3)))
+        return answer
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_prelu_between_int8_layers_stays_float(count: int, tmp_path: Path) -> None:
+    job, result = made(Slopes(count), tmp_path)
+    wanted = answers(job.model.open_session(1), job)
+    found = answers(open_session(result.artefact.path, runtime="torchscript"), job)
+    assert sqnr_db(wanted, found) > 20
+    kept = read_description(result.artefact.path, "TorchScript file").kept_float
+    assert list(kept) == ["slope"]
+
+
+def test_no_engine_is_trusted_for_want_of_a_range(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an observer of torch's own saw is not in the cache that the second engine reads."""
+    monkeypatch.setattr("edgekit.pytorch.fx_graph.unsound", lambda model: {})
+    monkeypatch.setattr("edgekit.pytorch.fx_faults.unsound", lambda model: {})
+    with pytest.raises(ConversionError, match="most at slope, a PReLU"):
+        made(Slopes(1), tmp_path)
+
+
 def test_a_refusal_names_the_module_at_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgekit.pytorch.fx_graph.unsound", lambda model: {})
+    monkeypatch.setattr("edgekit.pytorch.fx_faults.unsound", lambda model: {})
     with pytest.raises(ConversionError, match="most at slopes, a PReLU") as caught:
         made(Odds(), tmp_path)
     assert "[{name: slopes, method: float}]" in str(caught.value.hint)
