@@ -45,10 +45,12 @@ def unsound(model: torch.nn.Module) -> dict[str, str]:
 
 
 def shield_unsound(model: torch.nn.Module) -> list[str]:
-    """Keep FX off the unsound modules of ``model``, in place; their names."""
-    names = list(unsound(model))
+    """Keep FX off the unsound modules of ``model``, in place; their names. It leaves those of a
+    derived type alone by itself."""
+    modules = dict(model.named_modules())
+    names = [name for name in unsound(model) if type(modules[name]) is torch.nn.PReLU]
     for name in names:
-        model.get_submodule(name).__class__ = PReLU
+        modules[name].__class__ = PReLU
     return names
 
 
