@@ -100,6 +100,7 @@ METHODS: dict[str, MethodEntry] = {
         install=_INSTALL_TENSORFLOW,
         summary="INT8 weights, INT16 activations (TFLiteConverter)",
         options=("input_dtype", "output_dtype", "per_channel", "allow_float_ops", "select_tf_ops"),
+        end_dtypes=("int16", "float32"),
         full_integer=True,
     ),
     "tflite_dynamic": MethodEntry(

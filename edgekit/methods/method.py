@@ -69,6 +69,8 @@ class MethodEntry(Entry):
     """The keys of ``QuantizeSpec`` it honours, beside method, bridge and seed."""
     backends: tuple[str, ...] = ()
     """Values of ``quantize.backend`` it can make an artefact for, beside auto."""
+    end_dtypes: tuple[str, ...] = ("int8", "uint8", "float32")
+    """Values of ``input_dtype`` and ``output_dtype`` it can make, where it honours these."""
     full_integer: bool = False
     """Whether it promises that every operator and both ends are what the recipe asks for."""
 

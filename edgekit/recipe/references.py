@@ -15,13 +15,16 @@ from edgekit.calibrate import ESTIMATORS
 from edgekit.errors import UsageError
 from edgekit.fetch import Source, parse_source
 from edgekit.methods import AUTO, METHODS, candidates
-from edgekit.recipe.anchor import exists, is_path_like, shipped_names
+from edgekit.recipe.anchor import exists, is_path_like, names_function, shipped_names
 from edgekit.recipe.nearest import did_you_mean
 from edgekit.recipe.rules import Finding, Findings, Rule
 from edgekit.recipe.schema import ModelSpec, QuantizeSpec, Recipe
 from edgekit.recipe.yaml_source import KeyPath
 from edgekit.sources import FRAMEWORKS
 from edgekit.types import ModelKind
+
+
+_OF_A_FACTORY = (ModelKind.TORCH_MODULE, ModelKind.CONCRETE_FUNCTION)
 
 
 def _known(path: KeyPath, value: str, names: Collection[str]) -> Findings:
@@ -71,6 +74,18 @@ def _options_of_the_method(recipe: Recipe) -> Findings:
             yield Finding(("quantize", "backend"), message, hint)
 
 
+def _ends_of_the_method(recipe: Recipe) -> Findings:
+    """INT16 ends go with INT16 activations, INT8 ones with INT8: nothing converts between them."""
+    for method in _possible_methods(recipe):
+        entry = METHODS[method]
+        for end in ("input_dtype", "output_dtype"):
+            dtype = getattr(recipe.quantize, end)
+            if end in entry.options and dtype not in entry.end_dtypes:
+                message = f"'{method}' makes no {dtype} {end.removesuffix('_dtype')}s"
+                hint = f"write {end}: {' or '.join(entry.end_dtypes)}"
+                yield Finding(("quantize", end), message, hint)
+
+
 def _a_way_to_the_method(recipe: Recipe) -> Findings:
     """Judged by what the model may turn out to be; the file itself is not opened here."""
     method, bridge = recipe.quantize.method, recipe.quantize.bridge
@@ -113,10 +128,9 @@ def _reached(recipe: Recipe, bridge: str) -> list[str]:
 def _possible_kinds(model: ModelSpec) -> tuple[ModelKind, ...]:
     """By the framework's table; what a file holds is known only when it is opened."""
     kinds = FRAMEWORKS[model.framework]
-    made = ModelKind.TORCH_MODULE
-    if model.file is None:
-        return (made,) if made in kinds else kinds
-    return tuple(kind for kind in kinds if kind is not made)
+    by_factory = model.file is None
+    # A Keras model is the same kind, whether a factory made it or a file.
+    return tuple(kind for kind in kinds if (kind in _OF_A_FACTORY) is by_factory) or kinds
 
 
 def _calibration_dataset(recipe: Recipe) -> Findings:
@@ -129,7 +143,11 @@ def _evaluation_dataset(recipe: Recipe) -> Findings:
 
 def _dataset(path: KeyPath, value: str) -> Findings:
     names = shipped_names("calibration")
-    if is_path_like(value):
+    if names_function(value):
+        module, _, _ = value.rpartition(":")
+        if module.endswith(".py") and not exists(module):
+            yield Finding(path, f"there is no file {module}")
+    elif is_path_like(value):
         if not exists(value):
             yield Finding(path, f"there is no file or folder {value}")
     elif value not in names:
@@ -160,7 +178,12 @@ def _model_is_pinned(recipe: Recipe) -> Findings:
     model = recipe.model
     texts = model.weights if model.file is None else (model.file,)
     if model.sha256 is None and any(map(_is_registry, texts)):
-        yield _unpinned(("model", "sha256"), "the weights come")
+        path: KeyPath = ("model", "sha256")
+        if model.framework == "tensorflow":
+            message = "the model comes from a registry, so the sha256 of its folder must be given"
+            yield Finding(path, message, "run it with 64 zeros: the message tells the folder's own")
+        else:
+            yield _unpinned(path, "the weights come")
 
 
 def _labels(recipe: Recipe) -> Findings:
@@ -200,10 +223,14 @@ def _code(recipe: Recipe) -> Findings:
             yield _unpinned((*path, "sha256"), "the code comes")
 
 
-def _factory_file(recipe: Recipe) -> Findings:
-    module, _, _ = (recipe.model.factory or "").rpartition(":")
-    if module.endswith(".py") and not exists(module):
-        yield Finding(("model", "factory"), f"there is no file {module}")
+def _files_of_code(recipe: Recipe) -> Findings:
+    named: list[tuple[KeyPath, str]] = [(("model", "factory"), recipe.model.factory or "")]
+    for index, text in enumerate(recipe.model.custom_objects):
+        named.append((("model", "custom_objects", index), text))
+    for path, text in named:
+        module, _, _ = text.rpartition(":")
+        if module.endswith(".py") and not exists(module):
+            yield Finding(path, f"there is no file {module}")
 
 
 def _file_source(path: KeyPath, text: str, *, must_exist: bool = True) -> Findings:
@@ -248,6 +275,7 @@ REFERENCES: tuple[Rule, ...] = (
     _estimator,
     _bridge,
     _options_of_the_method,
+    _ends_of_the_method,
     _a_way_to_the_method,
     _calibration_dataset,
     _evaluation_dataset,
@@ -257,5 +285,5 @@ REFERENCES: tuple[Rule, ...] = (
     _labels,
     _tokenizer,
     _code,
-    _factory_file,
+    _files_of_code,
 )
