@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bridges.verify import Hop
+from edgekit.choose import Choice
 from edgekit.gate.check import Check, Verdict, verdict
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
@@ -45,6 +46,8 @@ class Report:
     """The numeric check of each hop on the way to the method."""
     alternatives: Mapping[str, Alternative] = dataclasses.field(default_factory=dict)
     """The same model made otherwise, e.g. without fine-tuning: measured, not judged."""
+    choices: tuple[Choice, ...] = ()
+    """What was chosen on the dev samples, from what, and why."""
 
     @property
     def verdict(self) -> Verdict:
@@ -76,6 +79,7 @@ class Report:
                 }
                 for name, other in self.alternatives.items()
             },
+            "choices": [choice.to_dict() for choice in self.choices],
             "checks": [
                 {**dataclasses.asdict(check), "status": check.status.value} for check in self.checks
             ],
@@ -109,6 +113,7 @@ class Report:
                 if facts.float_ops is None
                 else [dataclasses.asdict(op) for op in facts.float_ops]
             ),
+            "select_tf_ops": [dataclasses.asdict(op) for op in facts.select_tf_ops],
             "transposes": facts.transposes,
             "ops": facts.ops,
             "macs": facts.macs,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from edgekit.gate.check import Check, Status, Verdict
 from edgekit.measure.latency import HostLatency
+from edgekit.report.choices import choice_lines
 from edgekit.report.report import Report
+from edgekit.report.units import size_text
 from edgekit.tasks.task import MetricAccuracy
 
 if TYPE_CHECKING:
@@ -40,7 +42,13 @@ def render(report: Report) -> Group:
         if check.status is not Status.PASS:
             label = (f"{check.name}:", _STATUS_STYLES[check.status])
             parts.append(Text.assemble(label, f" {check.why}"))
+    for choice in report.choices:
+        parts += [Text(line, style="dim") for line in choice_lines(choice)]
     parts += [Text(f"float: {line}", style="dim") for line in _float_modules(report)]
+    parts += [
+        Text(f"TensorFlow's own, megabytes more on a phone: {op}", style="yellow")
+        for op in report.facts.select_tf_ops
+    ]
     parts += [Text(f"note: {note}", style="dim") for note in report.notes]
     verdict = report.verdict
     parts.append(
@@ -87,8 +95,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
     size, fidelity, latency = report.size, report.fidelity, report.latency
     yield (
         "size",
-        _bytes(size.float_bytes),
-        _bytes(size.bytes),
+        size_text(size.float_bytes),
+        size_text(size.bytes),
         f"{size.ratio:.3f} x",
     )
     if isinstance(latency, HostLatency):
@@ -147,8 +155,8 @@ def _alternative_rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
     for name, other in report.alternatives.items():
         yield (
             f"size {name}",
-            _bytes(other.size.float_bytes),
-            _bytes(other.size.bytes),
+            size_text(other.size.float_bytes),
+            size_text(other.size.bytes),
             f"{other.size.ratio:.3f} x",
         )
         for metric_name, metric in other.accuracy.items():
@@ -203,10 +211,6 @@ def _summary(checks: tuple[Check, ...]) -> str:
     required = [check for check in checks if check.required]
     passed = sum(check.status is Status.PASS for check in required)
     return f"{passed} of {len(required)} required checks passed"
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
 def _milliseconds(value: float) -> str:

@@ -11,6 +11,7 @@ import pytest
 from edgekit.gate.check import Verdict
 from edgekit.recipe.schema import GateSpec
 from edgekit.report import NotMeasured
+from edgekit.types import FloatOp
 from tests.report.sample import (
     CAVEAT,
     FACTS,
@@ -36,7 +37,7 @@ STABLE = {
     "latency.host": {"float_ms", "quantized_ms", "speedup", "ci_low", "ci_high"},
     "latency.devices": {"measured", "why"},
     "artefact": {"path", "format", "runtime", "input_dtype", "output_dtype", "int8_mac_fraction"}
-    | {"float_ops", "transposes"},
+    | {"float_ops", "select_tf_ops", "transposes"},
     "artefact.float_ops.0": {"op", "layer"},
     "checks.0": {"name", "required", "limit", "value", "status", "why"},
     "stages.0": {"name", "seconds", "cached"},
@@ -122,6 +123,12 @@ def test_a_program_states_its_modules_its_engines_and_what_it_was_compared_with(
     }
     assert {path: at(document, path) for path in expected} == expected
     assert as_json(report().to_dict())["artefact"]["modules"] is None
+
+
+def test_operators_of_tensorflow_itself_are_named() -> None:
+    found = report(facts=replace(FACTS, select_tf_ops=(FloatOp("FlexCholesky", "net/whiten"),)))
+    listed = as_json(found.to_dict())["artefact"]["select_tf_ops"]
+    assert listed == [{"op": "FlexCholesky", "layer": "net/whiten"}]
 
 
 def test_no_raw_times() -> None:

@@ -19,6 +19,7 @@ from edgekit.measure.size import Size
 from edgekit.recipe.schema import GateSpec
 from edgekit.report import NotMeasured, Report
 from edgekit.report.terminal import print_report, relative
+from edgekit.types import FloatOp
 from tests.report.sample import (
     FACTS,
     FIDELITY,
@@ -106,6 +107,14 @@ def test_modules_that_stayed_float_are_named_until_there_are_many() -> None:
     text = printed(torch_report(facts=many), 200, colour=False)
     assert text.count("float: classifier.1") == 4
     assert "float: and 5 more modules" in text
+
+
+def test_operators_of_tensorflow_itself_are_named() -> None:
+    flex = FloatOp("FlexCholesky", "net/whiten")
+    made = report(facts=replace(FACTS, select_tf_ops=(flex,)))
+    assert "megabytes more on a phone: FlexCholesky at net/whiten" in printed(
+        made, 120, colour=False
+    )
 
 
 def test_an_interval_has_the_digits_its_samples_can_tell() -> None:
