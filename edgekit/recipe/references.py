@@ -23,7 +23,6 @@ from edgekit.recipe.yaml_source import KeyPath
 from edgekit.sources import FRAMEWORKS
 from edgekit.types import ModelKind
 
-
 _OF_A_FACTORY = (ModelKind.TORCH_MODULE, ModelKind.CONCRETE_FUNCTION)
 
 

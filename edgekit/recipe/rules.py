@@ -103,8 +103,6 @@ def _layouts(recipe: Recipe) -> Findings:
         path = ("model", "inputs", index, "layout")
         if item.layout != "any" and len(item.shape) != 4:
             yield Finding(path, f"{item.layout} has four axes, shape {_show(item.shape)} does not")
-        elif item.layout == "NCHW" and recipe.model.framework == "tflite":
-            yield Finding(path, "a .tflite model is channels-last", "write layout: NHWC")
 
 
 def _sha256_form(recipe: Recipe) -> Findings:
@@ -184,7 +182,7 @@ def _images_fit_the_input(recipe: Recipe) -> Findings:
         return
     (target,) = model.inputs
     path = ("model", "inputs", 0)
-    if target.layout == "any" and (model.framework != "tflite" or len(target.shape) != 4):
+    if target.layout == "any" and (model.framework == "pytorch" or len(target.shape) != 4):
         message = f"does not say which axis of {_show(target.shape)} holds the colours"
         yield Finding((*path, "layout"), message, "an image input is layout: NCHW or NHWC")
         return

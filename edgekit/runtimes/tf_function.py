@@ -186,9 +186,8 @@ def tf_cause(error: BaseException) -> str:
 
 def choose_threads(threads: int) -> int:
     """Ask for a pool of ``threads``, before a model is loaded; the size that the pool has."""
-    tensorflow = require_tensorflow()
-    threading = tensorflow.config.threading
-    with suppress(RuntimeError):  # in use already
+    threading = require_tensorflow().config.threading
+    with captured_output(), suppress(RuntimeError):  # in use already
         threading.set_intra_op_parallelism_threads(threads)
         threading.set_inter_op_parallelism_threads(1)
     # 0: TensorFlow's own choice, one for each processor

@@ -160,10 +160,10 @@ def _chosen(folder: Path, functions: Mapping[str, Any], wanted: str | None) -> s
             hint="Save it with tf.saved_model.save(model, folder, signatures=...), or give a "
             "model.factory that loads it and returns the function to convert.",
         )
-    missing = f"no signature '{wanted}'" if wanted else f"no '{DEFAULT_SIGNATURE}' among its"
+    missing = f"no signature '{wanted}'" if wanted else f"no '{DEFAULT_SIGNATURE}'"
     listed = "\n  ".join(f"{name}: {_described(functions[name])}" for name in sorted(functions))
     raise SourceError(
-        f"{folder} has {missing}{'' if wanted else ' signatures'}; it has\n  {listed}",
+        f"{folder} has {missing}; it has\n  {listed}",
         hint="Choose one with model.signature.",
     )
 
