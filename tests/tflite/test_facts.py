@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgekit.tflite import flatbuffer
 from edgekit.tflite.facts import graph_facts
 from edgekit.tflite.graph import parse_graph
 from tests import tflite_models as models
@@ -86,3 +87,49 @@ def test_transposes_are_counted_and_integer_bookkeeping_is_not_float() -> None:
 def test_a_float_activation_between_integer_ends_is_named_by_its_layer() -> None:
     facts = graph_facts(parse_graph(graphs.activated("HARD_SWISH")))
     assert [str(op) for op in facts.float_ops][1] == "HARD_SWISH at act"
+
+
+def _with_custom(name: str) -> bytes:
+    """The float network, whose last operator is the custom one called ``name``."""
+    model = flatbuffer.unpack(models.float_model())
+    schema = flatbuffer.schema()
+    code = model.operatorCodes[model.subgraphs[0].operators[1].opcodeIndex]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = name.encode()
+    model.subgraphs[0].operators[1].builtinOptionsType = 0
+    model.subgraphs[0].operators[1].builtinOptions = None
+    return flatbuffer.pack(model)
+
+
+def test_operators_of_tensorflow_itself_are_told_from_other_custom_ones() -> None:
+    flex = graph_facts(parse_graph(_with_custom("FlexErf")))
+    assert [str(op) for op in flex.select_tf_ops] == ["FlexErf at serving_scores"]
+    assert [op.op for op in flex.float_ops or ()] == ["CONV_2D", "FlexErf"]
+    own = graph_facts(parse_graph(_with_custom("MyErf")))
+    assert own.select_tf_ops == ()
+    assert [op.op for op in own.float_ops or ()] == ["CONV_2D", "MyErf"]
+
+
+def _branching() -> bytes:
+    """Two networks in one file, the first of which calls the second where it computed itself."""
+    model = flatbuffer.unpack(models.two_signature_model())
+    schema = flatbuffer.schema()
+    call = model.subgraphs[0].operators[1]
+    call.opcodeIndex = flatbuffer.add_operator_code(model, schema.BuiltinOperator.IF)
+    call.builtinOptionsType = schema.BuiltinOptions.IfOptions
+    call.builtinOptions = schema.IfOptionsT()
+    call.builtinOptions.thenSubgraphIndex = call.builtinOptions.elseSubgraphIndex = 1
+    return flatbuffer.pack(model)
+
+
+def test_a_subgraph_counts_where_it_is_called() -> None:
+    apart = graph_facts(parse_graph(models.two_signature_model()))
+    assert (apart.ops, apart.macs) == (2, CONV_MACS + FC_MACS)
+    facts = graph_facts(parse_graph(_branching()))
+    assert (facts.ops, facts.macs) == (4, CONV_MACS + CONV_MACS + FC_MACS)
+    assert [str(op) for op in facts.float_ops or ()] == [
+        "CONV_2D at hidden",
+        "IF at serving_scores",
+        "CONV_2D at graph1/hidden",
+        "FULLY_CONNECTED at graph1/serving_scores",
+    ]

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from edgekit.runtimes.litert import LiteRTSession
 from edgekit.tflite.flatbuffer import pack, unpack
 from edgekit.tflite.graph import parse_graph
-from edgekit.tflite.names import layer_path, readable_names, unique_names
+from edgekit.tflite.names import (
+    layer_path,
+    readable_names,
+    tensorflow_layer,
+    tensorflow_names,
+    unique_names,
+)
 from tests import tflite_models as models
 
 ROOT = "pack.age.Wrapper"
@@ -132,3 +138,40 @@ def test_other_subgraphs_keep_their_names() -> None:
     ]
     assert model.signatureDefs[0].inputs[0].name == b"image"
     assert model.signatureDefs[1].inputs[0].name == b"x"
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("StatefulPartitionedCall/PartitionedCall_2/net_1/conv_1/Relu;net_1/x", "net_1/conv_1"),
+        ("net_1/head/MatMul", "net_1/head"),
+        ("MatMul;Relu", "MatMul"),
+        ("PartitionedCall", "PartitionedCall"),
+        ("tfl.dequantize", "tfl.dequantize"),
+        ("", ""),
+    ],
+)
+def test_the_layer_of_a_tensorflow_name(name: str, layer: str) -> None:
+    assert tensorflow_layer(name) == layer
+
+
+def test_a_file_without_signature_gets_one_with_the_given_names() -> None:
+    graph = parse_graph(
+        tensorflow_names(models.unsigned_model(), ["image"], ["logits"], signature="classify")
+    )
+    assert graph.signature == "classify"
+    assert (graph.input_names, graph.output_names) == (("image",), ("logits",))
+    assert graph.tensors[graph.outputs[0]].name == "logits"
+
+
+def test_a_signature_that_is_there_is_replaced() -> None:
+    data = tensorflow_names(models.two_signature_model(), ["a"], ["b"], signature="only")
+    model = unpack(data)
+    assert [signature.signatureKey for signature in model.signatureDefs] == [b"only"]
+    names = [tensor.name for graph in model.subgraphs for tensor in graph.tensors]
+    assert len(set(names)) == len(names)
+
+
+def test_another_number_of_ends_than_the_graph_has() -> None:
+    with pytest.raises(ValueError, match="2 names"):
+        tensorflow_names(models.float_model(), ["a", "b"], ["c"], signature="s")
