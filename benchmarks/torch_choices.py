@@ -31,7 +31,7 @@ LABELLED_SAMPLES = 1000
 
 
 def fx(folder: Path) -> list[Table]:
-    """FX graph mode: engines, estimators, and two kernels that are wrong."""
+    """FX graph mode: engines, estimators, and kernels that are wrong."""
     from benchmarks.torch_dev import open_dev_model, quality, quality_table, quantized
     from edgekit.pytorch.engines import supported_engines
 
@@ -54,18 +54,19 @@ def kernels() -> Table:
     from edgekit.pytorch.engines import supported_engines
 
     torch.manual_seed(0)
-    modules: dict[str, nn.Module] = {
-        "PReLU()": nn.PReLU(),
-        "PReLU(16)": nn.PReLU(16),
-        "ConvTranspose2d(16, 8, 2, stride=2)": nn.ConvTranspose2d(16, 8, 2, stride=2),
-        "ConvTranspose2d(16, 16, 2, stride=2, groups=16)": nn.ConvTranspose2d(
-            16, 16, 2, stride=2, groups=16
-        ),
-    }
     x = torch.randn(8, 16, 12, 12)
+    transposed = nn.ConvTranspose2d(16, 16, 2, stride=2, groups=16)
+    rows: dict[str, tuple[nn.Module, torch.Tensor]] = {
+        "PReLU()": (nn.PReLU(), x),
+        "PReLU(16)": (nn.PReLU(16), x),
+        "ConvTranspose2d(16, 8, 2, stride=2)": (nn.ConvTranspose2d(16, 8, 2, stride=2), x),
+        "ConvTranspose2d(16, 16, 2, stride=2, groups=16)": (transposed, x),
+        "ReLU6(), contiguous": (nn.ReLU6(), x),
+        "ReLU6(), channels-last": (nn.ReLU6(), x.to(memory_format=torch.channels_last)),
+    }
     table = Table("SQNR dB from its reference", *supported_engines(), title="Kernels of FX")
-    for name, module in modules.items():
-        found = [f"{_kernel_db(module, x, engine):.1f}" for engine in supported_engines()]
+    for name, (module, given) in rows.items():
+        found = [f"{_kernel_db(module, given, engine):.1f}" for engine in supported_engines()]
         table.add_row(name, *found)
     return table
 
