@@ -7,6 +7,7 @@ this room take and return ``bytes``; the object tree stays inside them.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -109,6 +110,17 @@ def _pack_buffer(buffer: Any, builder: Any) -> int:
 def builtin_of(code: Any) -> int:
     """The operator an ``OperatorCodeT`` names; files older than 2020 use the 8-bit field alone."""
     return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+
+def subgraph_fields(operator: Any) -> Iterator[tuple[Any, str]]:
+    """Where ``operator`` names the subgraphs it calls: the table of options and the field's name.
+
+    Branches, conditions and bodies; -1 there stands for none.
+    """
+    for options in (operator.builtinOptions, getattr(operator, "builtinOptions2", None)):
+        for field in vars(options) if options is not None else ():
+            if field.lower().endswith("subgraphindex") or field == "subgraph":
+                yield options, field
 
 
 def is_constant(model: Any, tensor: Any) -> bool:

@@ -120,12 +120,11 @@ def _graph(model: Any) -> Graph:
 
 def _called(subgraph: Any) -> list[int]:
     """Subgraphs that the operators of ``subgraph`` call: both branches, condition and body."""
-    called = []
-    for op in subgraph.operators or ():
-        for options in (op.builtinOptions, getattr(op, "builtinOptions2", None)):
-            for field, value in vars(options).items() if options is not None else ():
-                if field.lower().endswith("subgraphindex") or field == "subgraph":
-                    called.append(int(value))
+    called = [
+        int(getattr(options, field))
+        for op in subgraph.operators or ()
+        for options, field in flatbuffer.subgraph_fields(op)
+    ]
     return list(dict.fromkeys(index for index in called if index >= 0))
 
 
