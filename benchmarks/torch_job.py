@@ -59,8 +59,8 @@ def describe_torch_job(
     weights = folder / "weights.pt"
     torch.save(source.value.state_dict(), weights)
     files = {part: folder / f"{part}.npz" for part in ("calibration", "evaluation")}
-    _write(files["calibration"], data.calibration)
-    labels = _write(files["evaluation"], evaluation)
+    write_samples(files["calibration"], data.calibration)
+    labels = write_samples(files["evaluation"], evaluation)
     job: dict[str, Any] = {
         "recipe": recipe_name,
         "network": {**network_code(recipe), "weights": str(weights)},
@@ -85,7 +85,7 @@ def _fine_tuning(recipe: Recipe, data: RunData, file: Path) -> dict[str, Any]:
     limit = 2 ** ((bits or 8) - 1) - 1
     training = {
         "file": str(file),
-        "labels": _write(file, data.open_training(qat.samples)),
+        "labels": write_samples(file, data.open_training(qat.samples)),
         "input": recipe.model.inputs[0].name,
         "steps": qat.steps,
         "batch": qat.batch,
@@ -97,7 +97,7 @@ def _fine_tuning(recipe: Recipe, data: RunData, file: Path) -> dict[str, Any]:
     }
 
 
-def _write(file: Path, samples: Iterable[Sample]) -> list[int | None]:
+def write_samples(file: Path, samples: Iterable[Sample]) -> list[int | None]:
     """The arrays of all samples, [N, ...] an input; returns their labels."""
     columns: dict[str, list[np.ndarray]] = {}
     labels = []
