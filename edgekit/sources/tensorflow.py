@@ -21,6 +21,10 @@ from edgekit.sources.tf_checks import check_ends, check_finite, tensorflow_versi
 from edgekit.tensorflow.function import DEFAULT_SIGNATURE, TFModel, require_tensorflow
 from edgekit.types import ModelKind, TensorInfo
 
+_KEEP_ALIVE = (
+    "TensorFlow frees an object with its variables when nothing refers to it: return "
+    "(function, object)."
+)
 _GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
 
 
@@ -188,34 +192,16 @@ def _made(factory: Factory, spec: ModelSpec) -> TFModel:
     pair = isinstance(made, tuple) and len(made) == 2
     function, holder = made if pair else (made, made)
     name = f"model.factory {spec.factory}"
-    if hasattr(function, "get_concrete_function") and hasattr(function, "input_signature"):
-        if function.input_signature is None:
-            raise SourceError(
-                f"{name} made a tf.function without input_signature",
-                hint="Add @tf.function(input_signature=[tf.TensorSpec(...)]), or return "
-                "function.get_concrete_function(...).",
-            )
-        with captured_output():
-            try:
-                function = function.get_concrete_function()
-            except Exception as error:  # the user's own code
-                raise SourceError(f"{name} cannot be traced: {tf_cause(error)}") from error
-    if not hasattr(function, "structured_input_signature"):
-        raise SourceError(
-            f"{name} made a {type(made).__name__}, no TensorFlow function",
-            hint="Return a tf.function with input_signature, a ConcreteFunction, or either with "
-            "the object that owns its variables. A Keras model is framework: keras.",
-        )
+    function = _concrete(function, name)
     try:
         check_finite(function.variables, name)
-    except ValueError as error:  # TensorFlow frees variables with their owner
-        raise SourceError(
-            f"the variables of {name} are gone: {error}",
-            hint="Return (function, object), where the object owns the variables.",
-        ) from error
+    except AssertionError as error:  # TensorFlow's word for it
+        raise SourceError(f"the variables of {name} are gone", hint=_KEEP_ALIVE) from error
     structure = function.structured_input_signature
     specs = tensorflow.nest.flatten(structure)
-    infos = tuple(_info(spec.name or f"input_{n}", spec) for n, spec in enumerate(specs))
+    infos = tuple(
+        _info(getattr(spec, "name", None) or f"input_{n}", spec) for n, spec in enumerate(specs)
+    )
     outputs = function.structured_outputs
     names = _names(outputs) if isinstance(outputs, dict) else spec.outputs
     count = len(tensorflow.nest.flatten(outputs))
@@ -233,6 +219,31 @@ def _made(factory: Factory, spec: ModelSpec) -> TFModel:
         return dict(zip(names, answers, strict=True))
 
     return TFModel(call=call, inputs=infos, outputs=names, holder=(function, holder))
+
+
+def _concrete(function: Any, name: str) -> Any:
+    """``function`` itself where it is a ConcreteFunction, else traced for its input_signature."""
+    if hasattr(function, "get_concrete_function") and hasattr(function, "input_signature"):
+        if function.input_signature is None:
+            raise SourceError(
+                f"{name} made a tf.function without input_signature",
+                hint="Add @tf.function(input_signature=[tf.TensorSpec(...)]), or return "
+                "function.get_concrete_function(...).",
+            )
+        with captured_output():
+            try:
+                return function.get_concrete_function()
+            except Exception as error:  # the user's own code
+                raise SourceError(
+                    f"{name} cannot be traced: {tf_cause(error)}", hint=_KEEP_ALIVE
+                ) from error
+    if not hasattr(function, "structured_input_signature"):
+        raise SourceError(
+            f"{name} made a {type(function).__name__}, no TensorFlow function",
+            hint="Return a tf.function with input_signature, a ConcreteFunction, or either with "
+            "the object that owns its variables. A Keras model is framework: keras.",
+        )
+    return function
 
 
 def _names(outputs: Mapping[str, Any]) -> tuple[str, ...]:

@@ -65,3 +65,13 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.save(net.state_dict(), folder / "net.pth")
     (folder / "model.py").write_text(MODULE_TEXT)
     return folder
+
+
+@pytest.fixture(scope="session")
+def keras_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything that ``tests.keras_models`` writes."""
+    from tests.keras_models import write_models
+
+    folder = tmp_path_factory.mktemp("keras")
+    write_models(folder)
+    return folder
