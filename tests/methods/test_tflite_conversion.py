@@ -99,7 +99,7 @@ def test_it_says_what_made_it(runs: Any, method: str) -> None:
 
 @pytest.mark.parametrize("method", ENDS)
 def test_the_baseline_is_the_float_file(runs: Any, method: str) -> None:
-    job, quantized, _ = runs(method)
+    _, quantized, _ = runs(method)
     assert quantized.baseline.kind is ModelKind.FLOAT_TFLITE
     assert quantized.baseline.size_bytes > 0
     with quantized.baseline.open_session(1) as session:
