@@ -14,13 +14,17 @@ from edgekit.data.open import open_dataset
 from edgekit.errors import DataError, RecipeError, SourceError, UsageError
 from edgekit.recipe import load_recipe
 from edgekit.recipe.schema import InputSpec, Recipe
-from edgekit.sources.described import Described, describe
+from edgekit.sources.described import describe
+from edgekit.sources.described_file import Described
 from edgekit.starter_yaml import (
+    NORMALIZATIONS,
     SHIPPED_PHOTOS,
     ImageInput,
     class_count,
+    has_labels,
     recipe_name,
     recipe_text,
+    stated_numbers,
 )
 from edgekit.types import Role
 
@@ -35,6 +39,7 @@ class Choices:
     normalize: str | None = None
     input_shape: tuple[int, ...] | None = None
     layout: str | None = None
+    signature: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,12 @@ def starter_recipe(
     """
     if choices.data is not None and not choices.data.exists():
         raise DataError(f"there is no file or folder {choices.data}", hint="Correct --data.")
-    described = describe(model, input_shape=choices.input_shape, layout=choices.layout)
+    described = describe(
+        model,
+        input_shape=choices.input_shape,
+        layout=choices.layout,
+        signature=choices.signature,
+    )
     image = _image(described, choices, ask)
     recipe = _validated(model, recipe_text(model, described, image, choices.data, None), overrides)
     if choices.data is not None:
@@ -111,8 +121,10 @@ def _image(
         )
     (spec,) = images
     height, width, channels = _image_size(spec)
-    normalize = _normalization(spec, channels, choices.normalize, ask)
-    return ImageInput(height, width, channels, normalize)
+    stated = stated_numbers(described, spec.name, channels)
+    if stated is None or choices.normalize is not None or spec.dtype != "float32":
+        stated = NORMALIZATIONS[_normalization(spec, channels, choices.normalize, ask)]
+    return ImageInput(height, width, channels, stated)
 
 
 def _holds_pixels(file: Path) -> bool:
@@ -210,7 +222,24 @@ def _assumptions(
         else:
             made.append(f"images: resized to {size}, aspect not kept")
         made.append(f"channels are {image.colour}")
+        made += _about_metadata(described, image)
     return tuple(made)
+
+
+def _about_metadata(described: Described, image: ImageInput) -> list[str]:
+    """What was taken from the file's own metadata, or taken otherwise by the user's choice."""
+    stated = stated_numbers(described, described.inputs[0].name, image.channels)
+    about = []
+    if stated is not None:
+        _, mean, std = stated
+        formula = f"(pixel - {mean}) / {std}"
+        if image.numbers == stated:
+            about.append(f"pixels become {formula}, as the file's metadata says")
+        else:
+            about.append(f"as chosen; the file's metadata says that pixels become {formula}")
+    if has_labels(described):
+        about.append("class names are those of the file's metadata")
+    return about
 
 
 def _class_order(folders: tuple[str, ...], classes: int) -> str:

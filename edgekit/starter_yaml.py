@@ -8,8 +8,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from edgekit.recipe.schema import InputSpec
-from edgekit.sources.described import Described
+from edgekit.sources.described_file import Described
 
 SHIPPED_PHOTOS = "imagenet_photos"
 _CROP_FRACTION = 0.875  # of the resized side: 224 of 256, the usual ImageNet evaluation
@@ -31,7 +33,8 @@ class ImageInput:
     height: int
     width: int
     channels: int
-    normalize: str
+    numbers: tuple[str, str, str]
+    """As in ``NORMALIZATIONS``."""
 
     @property
     def resized_side(self) -> int:
@@ -68,10 +71,11 @@ def recipe_text(
         "model:",
         f"  framework: {described.framework}",
         f"  file: {_quoted('file:' + _path(model, folder))}",
+        *([f"  signature: {_quoted(described.signature)}"] if described.signature else []),
         "  inputs:",
         *(f"    - {_input_line(spec)}" for spec in described.inputs),
         f"  outputs: [{', '.join(map(_quoted, described.outputs))}]",
-        "  # labels: {source: file:labels.txt}  # class names, one a line",
+        _labels_line(model, described, folder),
         "",
         "preprocess:",
         *(["  kind: arrays"] if image is None else _image_lines(image)),
@@ -82,7 +86,7 @@ def recipe_text(
         "  samples: 100",
         "",
         "quantize:",
-        "  method: litert_static",
+        *_method_lines(described),
         "",
         "# What float and INT8 are compared on; shares no image with calibration.",
         "evaluate:",
@@ -104,6 +108,15 @@ def recipe_text(
     return "\n".join(lines)
 
 
+def _method_lines(described: Described) -> list[str]:
+    if described.framework in ("keras", "tensorflow"):
+        return [
+            "  # tflite_int8 or litert_static, whichever measures better on samples set apart",
+            "  method: auto",
+        ]
+    return ["  method: litert_static"]
+
+
 def _image_lines(image: ImageInput) -> list[str]:
     size = f"width: {image.width}, height: {image.height}"
     if image.height == image.width:
@@ -113,7 +126,7 @@ def _image_lines(image: ImageInput) -> list[str]:
         ]
     else:
         shape = [f"  resize: {{{size}, filter: bilinear}}"]
-    divisor, mean, std = NORMALIZATIONS[image.normalize]
+    divisor, mean, std = image.numbers
     return [
         *shape,
         f"  colour: {image.colour}",
@@ -122,6 +135,37 @@ def _image_lines(image: ImageInput) -> list[str]:
         f"  mean: {mean}",
         f"  std: {std}",
     ]
+
+
+def stated_numbers(described: Described, name: str, channels: int) -> tuple[str, str, str] | None:
+    """Divisor, mean and std of input ``name`` by the file's own metadata, where it has them."""
+    ends = described.metadata.inputs if described.metadata else ()
+    names = [spec.name for spec in described.inputs]
+    if len(ends) != len(names):
+        return None
+    said = ends[names.index(name)].normalization
+    if said is None or {len(said.mean), len(said.std)} - {1, channels}:
+        return None
+    mean, std = (f"[{', '.join(map(_number, side))}]" for side in (said.mean, said.std))
+    return "1", mean, std
+
+
+def has_labels(described: Described) -> bool:
+    """Whether the file's own metadata names the classes of its first output."""
+    ends = described.metadata.outputs if described.metadata else ()
+    return bool(ends) and len(ends[0].labels) == class_count(described)
+
+
+def _labels_line(model: Path, described: Described, folder: Path | None) -> str:
+    if not has_labels(described):
+        return "  # labels: {source: file:labels.txt}  # class names, one a line"
+    source = _quoted("file:" + _path(model, folder))
+    return f"  labels: {{source: {source}}}  # class names, in the file's own metadata"
+
+
+def _number(value: float) -> str:
+    """The shortest decimal of a float32, without an exponent, which YAML reads as text."""
+    return np.format_float_positional(np.float32(value), trim="0")
 
 
 def class_count(described: Described) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ from hypothesis import strategies as st
 
 from edgekit.cli.options import NORMALIZATIONS as NAMES
 from edgekit.errors import DataError, RecipeError, SourceError, UsageError
+from edgekit.progress import SilentProgress
 from edgekit.recipe import load_recipe
-from edgekit.recipe.schema import InputSpec, Recipe
+from edgekit.recipe.schema import InputSpec, LabelsSpec, Recipe
+from edgekit.runs.labels import load_labels
 from edgekit.starter import Choices, Started, parse_shape, starter_recipe
 from edgekit.starter_yaml import NORMALIZATIONS, recipe_name
+from edgekit.tflite.metadata import ModelMetadata, Normalization, TensorMetadata
+from edgekit.tflite.metadata_write import with_metadata
 from tests import tflite_models as models
 from tests.tiny_runs import write_arrays, write_model, write_photos
 
@@ -321,7 +326,7 @@ def test_a_checkpoint_a_folder_and_nothing_at_all(tmp_path: Path) -> None:
     for name, said in (
         ("best.pth", "checkpoint"),
         ("missing.pt2", "cannot read the model file .*missing.pt2: No such file"),
-        (".", "is a folder"),
+        (".", "is no SavedModel: it holds no saved_model.pb"),
     ):
         with pytest.raises(SourceError, match=said):
             start(tmp_path / name, normalize="unit")
@@ -392,3 +397,50 @@ def test_odd_names_of_files_and_tensors_read_back(tmp_path: Path, name: str) -> 
     recipe = written(model, home, normalize="unit", data=write_photos(home))
     assert recipe.model.inputs[0].name == name
     assert recipe.model.file == f"file:{model}"
+
+
+# What a .tflite file says of itself --------------------------------------------------------------
+
+
+def described_model(folder: Path, *, labels: int = 5, **changes: Any) -> Path:
+    image = TensorMetadata(normalization=Normalization((123.675, 0.0, 1.0), (58.395, 1.0, 255.0)))
+    names = tuple(f"kind {number}" for number in range(labels))
+    said = ModelMetadata(
+        inputs=(replace(image, **changes),), outputs=(TensorMetadata(labels=names),)
+    )
+    return write_model(folder, with_metadata(models.float_model(), said))
+
+
+def test_metadata_answers_for_the_user(tmp_path: Path) -> None:
+    model = described_model(tmp_path)
+    recipe = written(model, tmp_path, data=write_photos(tmp_path))  # nobody is asked
+    preprocess = recipe.preprocess
+    assert (preprocess.divisor, preprocess.mean) == (1, (123.675, 0.0, 1.0))
+    assert preprocess.std == (58.395, 1.0, 255.0)
+    assert recipe.model.labels is not None
+    labels = load_labels(recipe.model.labels, SilentProgress())
+    assert labels.names == ("kind 0", "kind 1", "kind 2", "kind 3", "kind 4")
+    said = start(model).assumptions
+    assert (
+        "pixels become (pixel - [123.675, 0.0, 1.0]) / [58.395, 1.0, 255.0], "
+        "as the file's metadata says" in said
+    )
+    assert "class names are those of the file's metadata" in said
+
+
+def test_the_users_choice_counts_more(tmp_path: Path) -> None:
+    started = start(described_model(tmp_path), normalize="signed")
+    assert started.recipe.preprocess.mean == (127.5,)
+    assert any(
+        line.startswith("as chosen; the file's metadata says") for line in started.assumptions
+    )
+
+
+def test_metadata_that_says_too_little(tmp_path: Path) -> None:
+    model = described_model(tmp_path, labels=4, normalization=Normalization((1.0, 2.0), (1.0,)))
+    with pytest.raises(UsageError, match="does not say how pixels become"):
+        start(model)
+    assert start(model, normalize="unit").recipe.model.labels is None
+    plain = write_model(tmp_path)
+    with pytest.raises(DataError, match=r"net\.tflite has no class names in its metadata"):
+        load_labels(LabelsSpec(f"file:{plain}"), SilentProgress())

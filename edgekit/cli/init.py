@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   edgekit init model.pt2 --data photos/ --normalize imagenet
+  edgekit init saved_model/ --signature serve --data samples.npz
   edgekit init traced.ts --input-shape 1,3,224,224 --out traced_int8.yaml"""
 
 
@@ -31,7 +32,10 @@ Examples:
 @click.option("--force", is_flag=True, help="Replace an existing recipe file.")
 @model_options
 def init(out: Path | None, force: bool, model: Path | None, choices: Choices) -> int:
-    """Look into MODEL (.pt2, TorchScript or float .tflite) and write a commented recipe for it."""
+    """Look into MODEL and write a commented recipe for it.
+
+    MODEL is a .pt2, TorchScript, .keras, .h5 or float .tflite file, or a SavedModel folder.
+    """
     from edgekit.starter import starter_recipe
     from edgekit.starter_yaml import recipe_name
 

@@ -20,7 +20,7 @@ NORMALIZE_HELP = (
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add MODEL, --data, --normalize, --input-shape and --layout; pass them on as ``choices``."""
+    """Add MODEL and the options about it, --data to --signature; pass them on as ``choices``."""
 
     @click.argument("model", required=False, type=click.Path(path_type=Path))
     @click.option(
@@ -36,13 +36,14 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--input-shape",
         metavar="N,C,H,W",
-        help="Shape of the input, where the file does not say (TorchScript).",
+        help="Shape of the input, where the file does not say (TorchScript, open sizes).",
     )
     @click.option(
         "--layout",
         type=click.Choice(["NCHW", "NHWC"]),
         help="Meaning of the input's axes. [default: by the position of 1 or 3 channels]",
     )
+    @click.option("--signature", metavar="NAME", help="Signature of a SavedModel.")
     @wraps(command)
     def wrapped(
         *args: Any,
@@ -50,6 +51,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         normalize: str | None,
         input_shape: str | None,
         layout: str | None,
+        signature: str | None,
         **rest: Any,
     ) -> Any:
         from edgekit.starter import Choices, parse_shape
@@ -59,6 +61,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             normalize=normalize,
             input_shape=parse_shape(input_shape) if input_shape else None,
             layout=layout,
+            signature=signature,
         )
         return command(*args, choices=choices, **rest)
 
