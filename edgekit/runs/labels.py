@@ -1,4 +1,5 @@
-"""Class names: a JSON list, a JSON object from index to name, or one name a line."""
+"""Class names: a JSON list, a JSON object from index to name, one name a line, or a .tflite file's
+own metadata."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from edgekit.errors import DataError
 from edgekit.fetch import fetch
 from edgekit.progress import Progress
 from edgekit.recipe.schema import LabelsSpec
+from edgekit.tflite.metadata_read import read_metadata
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,14 @@ def load_labels(spec: LabelsSpec, progress: Progress) -> Labels:
     """Fetch and read the names.
 
     Raises:
-        DataError: not one of the three forms, or an index is missing.
+        DataError: not one of the four forms, or an index is missing.
+        SourceError: a .tflite file that is damaged.
         FetchError: the file could not be fetched.
         IntegrityError: it is not the one the recipe promised.
     """
     file = fetch(spec.source, sha256=spec.sha256, progress=progress)
+    if file.suffix == ".tflite":
+        return Labels(file, _from_metadata(file))
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -54,6 +59,18 @@ def _from_json(text: str, file: Path) -> tuple[str, ...]:
             f"labels: {file.name} is neither a list of names nor an object from 0, 1, ... to names"
         )
     return tuple(" ".join(name.split()) for name in data)  # one line each
+
+
+def _from_metadata(file: Path) -> tuple[str, ...]:
+    """The labels of the first output that has any."""
+    metadata = read_metadata(file)
+    for output in metadata.outputs if metadata else ():
+        if output.labels:
+            return output.labels
+    raise DataError(
+        f"labels: {file.name} has no class names in its metadata",
+        hint="Give a file with one name a line.",
+    )
 
 
 def check_label_count(labels: Labels, classes: int) -> None:
