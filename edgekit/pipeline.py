@@ -26,10 +26,12 @@ from edgekit.recipe.schema import Recipe
 from edgekit.report.report import Report
 from edgekit.runs.folder import default_folder, run_folder
 from edgekit.runs.labels import Labels, load_labels
+from edgekit.runs.metadata import finish_tflite
 from edgekit.runs.run import Run
 from edgekit.runs.write import write_run
 from edgekit.sources import locate
 from edgekit.sources.source import SourceModel
+from edgekit.types import ArtefactFormat
 
 
 def quantize(
@@ -53,6 +55,15 @@ def quantize(
     final = out or default_folder(recipe.name, content_key(recipe_to_dict(recipe)))
     with run_folder(final, force=force) as folder:
         made = make(run, folder)
+        if made.quantized.artefact.format is ArtefactFormat.TFLITE:
+            with run.stage("metadata"):
+                finish_tflite(
+                    made.quantized.artefact.path,
+                    run.recipe,
+                    source=made.source,
+                    baseline=made.quantized.baseline,
+                    labels=made.labels,
+                )
         report = judge(run, made, final)
         write_run(
             folder, report, recipe, made.source, made.quantized.baseline, made.data, made.labels

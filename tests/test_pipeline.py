@@ -87,6 +87,7 @@ def test_classification(home: Path) -> None:
         "locate",
         "data",
         "quantize",
+        "metadata",
         "inspect",
         "reference",
         "fidelity",

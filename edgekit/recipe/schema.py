@@ -47,7 +47,11 @@ class LabelsSpec:
     """Where the class names come from."""
 
     source: str = field(
-        metadata=_doc("JSON list, JSON {index: name} or one name a line", refers="source")
+        metadata=_doc(
+            "JSON list, JSON {index: name}, one name a line, or a .tflite file with labels in its "
+            "metadata",
+            refers="source",
+        )
     )
     sha256: str | None = field(
         default=None, metadata=_doc("sha256 of that file; required for registry sources")
