@@ -15,7 +15,9 @@
         licence: not stated
         credit: who made it      # optional
 
-Instead of ``images`` it may list array files (``idx``) or tables of texts (``texts``), whose rows
+``audio`` lists recordings (.wav, .flac, .ogg, .mp3) with the same keys as images.
+
+Instead of these it may list array files (``idx``) or tables of texts (``texts``), whose rows
 are the samples; ``manifest_files`` has their keys.
 """
 
@@ -41,12 +43,12 @@ from edgekit.resources import shipped
 from edgekit.types import Role
 
 SCHEMA_VERSION = 1
-SECTIONS = ("images", "idx", "texts")
+SECTIONS = ("images", "audio", "idx", "texts")
 
 
 @dataclass(frozen=True)
 class ManifestImage:
-    """One image of a manifest."""
+    """One image or recording of a manifest."""
 
     source: Source
     sha256: str | None
@@ -64,12 +66,13 @@ class ManifestImage:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A validated manifest; one of ``images``, ``idx`` and ``texts`` is not empty. Local sources
+    """A validated manifest; one section is not empty. Local sources
     are relative to ``base``."""
 
     name: str
     summary: str
     images: tuple[ManifestImage, ...]
+    audio: tuple[ManifestImage, ...]
     idx: tuple[IdxFiles, ...]
     texts: tuple[TextFile, ...]
     crops: Mapping[Role, CropRule]
@@ -111,15 +114,16 @@ def load_manifest(path: Path) -> Manifest:
     rows = [(section, index) for index in range(len(root[section]))]
     roles = {role.value for role in Role}
     crops = check.mapping(("crops",), set(), roles) if "crops" in root else {}
-    images = tuple(_image(check, at) for at in rows) if section == "images" else ()
+    files = tuple(_image(check, at) for at in rows) if section in ("images", "audio") else ()
     idx = tuple(idx_files(check, at) for at in rows) if section == "idx" else ()
     texts = tuple(text_file(check, at) for at in rows) if section == "texts" else ()
-    _check_roles(check, images)
+    _check_roles(check, section, files)
     _check_files(check, rows, [*(item.images for item in idx), *(item.file for item in texts)])
     return Manifest(
         name=check.text(("name",), root["name"]),
         summary=check.text(("summary",), root.get("summary", "")),
-        images=images,
+        images=files if section == "images" else (),
+        audio=files if section == "audio" else (),
         idx=idx,
         texts=texts,
         crops={Role(role): _crop_rule(check, ("crops", role)) for role in crops},
@@ -157,22 +161,24 @@ def _image(check: Checker, at: KeyPath) -> ManifestImage:
     )
 
 
-def _check_roles(check: Checker, images: tuple[ManifestImage, ...]) -> None:
-    """One name is one image, and one content has one role."""
+def _check_roles(check: Checker, section: str, images: tuple[ManifestImage, ...]) -> None:
+    """One name is one file, and one content has one role."""
+    article, noun = ("an", "image") if section == "images" else ("a", "recording")
     seen: dict[str, int] = {}
     roles: dict[str, tuple[Role, int]] = {}
     for index, image in enumerate(images):
         if image.id in seen:
-            raise check.wrong(("images", index), f"the same image as images[{seen[image.id]}]")
+            same = f"the same {noun} as {section}[{seen[image.id]}]"
+            raise check.wrong((section, index), same)
         seen[image.id] = index
         if image.sha256 is None:
             continue
         role, first = roles.setdefault(image.sha256, (image.role, index))
         if role != image.role:
             raise check.wrong(
-                ("images", index, "role"),
-                f"this content already has the role {role.value} (images[{first}]); "
-                "roles must not share an image",
+                (section, index, "role"),
+                f"this content already has the role {role.value} ({section}[{first}]); "
+                f"roles must not share {article} {noun}",
             )
 
 

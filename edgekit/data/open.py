@@ -7,16 +7,25 @@ from pathlib import Path
 from typing import Literal
 
 from edgekit.data.arrays import list_array_images, open_arrays
+from edgekit.data.audio import AudioForm
+from edgekit.data.audio_dataset import (
+    Recording,
+    folder_recordings,
+    manifest_recordings,
+    open_audio,
+)
 from edgekit.data.dataset import Dataset, ImageList
 from edgekit.data.folder import list_folder
 from edgekit.data.idx_dataset import open_idx
 from edgekit.data.image_dataset import open_images
 from edgekit.data.manifest import Manifest, list_images, load_manifest, shipped_manifests
 from edgekit.data.preprocess import Preprocessor
+from edgekit.data.stream import list_stream_images, open_stream
 from edgekit.data.text_dataset import open_texts
 from edgekit.data.tokens import open_tokenizer
 from edgekit.errors import DataError, UsageError
 from edgekit.progress import Progress, SilentProgress
+from edgekit.recipe.anchor import names_function
 from edgekit.recipe.schema import InputSpec, PreprocessSpec
 from edgekit.types import Role
 
@@ -36,7 +45,8 @@ def open_dataset(
     base: Path | None = None,
     progress: Progress = SilentProgress(),  # noqa: B008 - it has no state
 ) -> Dataset:
-    """Open what ``dataset`` names: a shipped manifest, a manifest's path, a folder, .npy or .npz.
+    """Open what ``dataset`` names: a shipped manifest, a manifest's path, a folder, .npy or .npz,
+    or a function of the user's, see ``stream``.
 
     ``samples`` is the most there will be; ``None`` takes everything once (or the manifest's own
     count of crops). Fewer than there are is a fair part, the same one every time. More samples than
@@ -47,9 +57,28 @@ def open_dataset(
         DataError: unknown, empty or broken.
         UsageError: it does not fit the model's inputs or the preprocessing.
         FetchError, IntegrityError: a file of a manifest, or the tokenizer, could not be had.
-        MissingError: texts need the ``tokenizers`` package.
+        MissingError: a package that texts or recordings need is not installed.
+        SourceError: a function that is not there.
     """
-    path = find_dataset(dataset, base)
+    by_function = names_function(dataset)
+    if by_function:
+        if preprocess.kind == "arrays":
+            return open_stream(
+                dataset,
+                role,
+                inputs,
+                preprocess,
+                samples,
+                on_broken=on_broken,
+                base=base,
+                progress=progress,
+            )
+        if preprocess.kind != "image":
+            raise UsageError(
+                f"{dataset} is a function, and preprocess.kind is '{preprocess.kind}'",
+                hint="A function yields model inputs (kind: arrays) or uint8 images (kind: image).",
+            )
+    path = Path() if by_function else find_dataset(dataset, base)
     if preprocess.kind == "arrays":
         if path.suffix not in _ARRAYS:
             raise UsageError(
@@ -66,6 +95,16 @@ def open_dataset(
             on_broken=on_broken,
             progress=progress,
         )
+    if preprocess.kind == "audio":
+        return open_audio(
+            path.stem if manifest is None else manifest.name,
+            _recordings(path, manifest, role, progress),
+            role,
+            AudioForm.of(preprocess, inputs),
+            samples=samples,
+            on_broken=on_broken,
+            progress=progress,
+        )
     if len(inputs) != 1:
         names = ", ".join(spec.name for spec in inputs)
         raise UsageError(
@@ -75,14 +114,33 @@ def open_dataset(
     preprocessor = Preprocessor(preprocess, inputs[0])
     if manifest is not None and manifest.idx:
         return open_idx(manifest, role, preprocessor, samples=samples, progress=progress)
+    if by_function:
+        listed = list_stream_images(
+            dataset, role, samples, on_broken=on_broken, base=base, progress=progress
+        )
+    else:
+        listed = _list_images(path, manifest, role, on_broken, progress)
     return open_images(
-        _list_images(path, manifest, role, on_broken, progress),
+        listed,
         role,
         preprocessor,
         samples=samples,
         crops=crops,
         on_broken=on_broken,
         progress=progress,
+    )
+
+
+def _recordings(
+    path: Path, manifest: Manifest | None, role: Role, progress: Progress
+) -> list[Recording]:
+    if manifest is not None and manifest.audio:
+        return manifest_recordings(manifest, role, progress)
+    if path.is_dir():
+        return folder_recordings(path, role)
+    raise UsageError(
+        f"preprocess.kind is 'audio' but {path} lists no recordings",
+        hint="Give a folder of recordings, or a manifest (.yaml) with 'audio:'.",
     )
 
 
@@ -135,6 +193,11 @@ def _list_images(
         return list_folder(path, role, on_broken)
     if path.suffix in _ARRAYS:
         return list_array_images(path, role)
+    if manifest is not None and manifest.audio:
+        raise UsageError(
+            f"{path} lists recordings, but preprocess.kind is 'image'",
+            hint="Write preprocess.kind: audio, and the model's sample_rate_hz.",
+        )
     if manifest is not None and manifest.texts:
         raise UsageError(
             f"{path} lists texts, but preprocess.kind is 'image'",

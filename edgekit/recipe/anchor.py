@@ -64,6 +64,8 @@ def _source(text: str, folder: Path) -> str:
 
 
 def _dataset(text: str, folder: Path) -> str:
+    if names_function(text):
+        return _factory(text, folder)
     if is_path_like(text):
         return _absolute(text, folder)
     if text in shipped_names("calibration"):
@@ -93,6 +95,15 @@ def _absolute(path: str, folder: Path) -> str:
 def is_path_like(text: str) -> bool:
     """Whether ``text`` says that it is a path: a separator in it, or a suffix of ours."""
     return "/" in text or os.sep in text or text.endswith((".yaml", ".yml", ".npy", ".npz"))
+
+
+def names_function(text: str) -> bool:
+    """Whether a dataset is a function's: ``file.py:function`` or ``package.module:function``."""
+    module, colon, function = text.rpartition(":")
+    dotted = all(part.isidentifier() for part in module.split("."))
+    by_module = dotted and module != "file"  # file:photos is a path
+    named = all(part.isidentifier() for part in function.split("."))
+    return bool(colon) and named and (module.endswith(".py") or by_module)
 
 
 def exists(path: str) -> bool:

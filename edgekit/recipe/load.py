@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from edgekit.errors import RecipeError, Where
 from edgekit.recipe.anchor import anchored, exists, is_path_like, shipped_names
+from edgekit.recipe.audio_rules import AUDIO_RULES
 from edgekit.recipe.bind import Problems, bind
 from edgekit.recipe.framework_rules import FRAMEWORK_RULES
 from edgekit.recipe.layers import layered, with_override
@@ -55,7 +56,7 @@ def validated(document: Document) -> Recipe:
     """
     problems = Problems(document)
     draft = bind(Recipe, document, problems, also=("extends",))
-    check(RULES + FRAMEWORK_RULES + TEXT_RULES + REFERENCES, draft, problems)
+    check(RULES + FRAMEWORK_RULES + TEXT_RULES + AUDIO_RULES + REFERENCES, draft, problems)
     problems.raise_any()
     return cast(Recipe, draft.finish())
 

@@ -198,9 +198,12 @@ class PreprocessSpec:
     """From decoded RGB8 pixels to the model's input: ``(pixel / divisor - mean) / std``; from a
     text to the inputs ``input_ids``, ``attention_mask`` and ``token_type_ids``."""
 
-    kind: Literal["image", "arrays", "text"] = field(
+    kind: Literal["image", "arrays", "text", "audio"] = field(
         default="image",
-        metadata=_doc("'arrays' passes .npy/.npz data through untouched, 'text' tokenizes"),
+        metadata=_doc(
+            "'arrays' passes .npy/.npz data through untouched, 'text' tokenizes, 'audio' cuts "
+            "recordings into windows"
+        ),
     )
     resize: ResizeSpec | None = field(default=None, metadata=_doc("resize before the crop"))
     crop: CropSpec | None = field(default=None, metadata=_doc("centre crop after the resize"))
@@ -215,6 +218,10 @@ class PreprocessSpec:
     tokenizer: TokenizerSpec | None = field(
         default=None, metadata=_doc("what makes token ids of a text; for kind: text")
     )
+    sample_rate_hz: int | None = field(
+        default=None,
+        metadata=_doc("rate of the model's input; for kind: audio, resampled to it", at_least=1),
+    )
 
 
 @dataclass(frozen=True)
@@ -223,7 +230,8 @@ class CalibrationSpec:
 
     dataset: str = field(
         metadata=_doc(
-            "shipped manifest, path of a manifest, an image folder, or a .npy/.npz file",
+            "shipped manifest, path of a manifest, a folder of images or recordings, a .npy/.npz "
+            "file, or 'file.py:function' that yields samples",
             refers="dataset",
         )
     )

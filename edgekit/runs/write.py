@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.artefact import open_artefact
+from edgekit.data.audio import AudioForm
 from edgekit.data.preprocess import Preprocessor
 from edgekit.data.roles import RunData
 from edgekit.data.tokens import open_tokenizer
@@ -82,6 +83,9 @@ def _preprocessing(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Path]]:
     if preprocess.kind == "text":
         tokenizer = open_tokenizer(preprocess, inputs, SilentProgress())
         return tokenizer.steps(), {"tokenizer": tokenizer.file}
+    if preprocess.kind == "audio":
+        form = AudioForm.of(preprocess, inputs)
+        return {form.input.name: form.steps()}, {}
     image = next((spec for spec in inputs if len(spec.shape) == 4), None)
     if preprocess.kind == "image" and image is not None:
         return {image.name: Preprocessor(preprocess, image).steps()}, {}

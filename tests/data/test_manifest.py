@@ -176,7 +176,7 @@ def test_mistakes_in_files_of_rows_are_placed(
 
 
 def test_a_manifest_that_lists_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="expected one of images, idx, texts"):
+    with pytest.raises(DataError, match="expected one of images, audio, idx, texts"):
         load_manifest(write(tmp_path, "schema: 1\nname: mine\n"))
     with pytest.raises(DataError, match="at least one item"):
         load_manifest(write(tmp_path, "schema: 1\nname: mine\ntexts: []\n"))
