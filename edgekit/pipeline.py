@@ -1,24 +1,27 @@
 """The stages of a run, in their order. No other module knows it.
 
-make:   locate -> data -> float graph -> quantize
+make:   locate -> data -> float graph -> quantize; of several methods the best on dev is kept
 judge:  inspect -> fidelity -> accuracy -> latency -> gate
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from edgekit.bridges.cross import cross
 from edgekit.bridges.route import find_route
 from edgekit.bridges.verify import Hop
 from edgekit.cache import Cache, content_key
+from edgekit.choose import Choice
+from edgekit.data import Dataset
 from edgekit.data.roles import RunData, open_run_data
-from edgekit.errors import ConversionError
+from edgekit.errors import ConversionError, DataError, EdgekitError
 from edgekit.gate.limits import check_limits
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import measure
-from edgekit.methods import METHODS, load_method
+from edgekit.methods import AUTO, METHODS, candidates, load_method
 from edgekit.methods.method import Quantized, QuantizeJob
 from edgekit.progress import Progress, SilentProgress
 from edgekit.recipe import load_recipe, recipe_to_dict
@@ -31,6 +34,7 @@ from edgekit.runs.run import Run
 from edgekit.runs.write import write_run
 from edgekit.sources import locate
 from edgekit.sources.source import SourceModel
+from edgekit.trial import FAILURES, Attempt, best_on_dev
 from edgekit.types import ArtefactFormat
 
 
@@ -80,6 +84,7 @@ class Made:
     data: RunData
     hops: tuple[Hop, ...]
     quantized: Quantized
+    choices: tuple[Choice, ...] = ()
 
 
 def make(run: Run, folder: Path) -> Made:
@@ -88,11 +93,44 @@ def make(run: Run, folder: Path) -> Made:
     with run.stage("locate"):
         source = locate(model_spec, progress=run.progress)
         labels = load_labels(model_spec.labels, run.progress) if model_spec.labels else None
+    methods = _methods(run, source)
     with run.stage("data"):
         data = open_run_data(run.recipe, run.progress)
+        if len(methods) > 1:
+            data = replace(data, dev=_open_dev(data))
         _remark_on(run, data)
-    model, hops = _reach_method(run, source, data)
-    return Made(source, labels, data, hops, _quantize(run, model, data, folder))
+    if data.dev is None:
+        (method,) = methods
+        model, hops = _reach_method(run, source, data, method)
+        quantized = _quantize(run, method, model, data, folder)
+        return Made(source, labels, data, hops, quantized)
+    hops, attempts = _attempts(run, source, data, methods)
+    quantized, choice = best_on_dev(run, source, data.dev, attempts, folder)
+    return Made(source, labels, data, hops, quantized, (choice,))
+
+
+def _attempts(
+    run: Run, source: SourceModel, data: RunData, methods: tuple[str, ...]
+) -> tuple[tuple[Hop, ...], dict[str, Attempt]]:
+    """What makes each candidate. The bridges are crossed first, so that none of them pays for
+    what they share."""
+    crossed: dict[str, Hop] = {}
+    attempts: dict[str, Attempt] = {}
+    for method in methods:
+        try:
+            model, hops = _reach_method(run, source, data, method)
+        except FAILURES as error:
+            attempts[method] = partial(_fail, error)
+            continue
+        crossed |= {hop.bridge: hop for hop in hops}
+        attempts[method] = partial(
+            _quantize, run, method, model, data, stage_name=f"quantize: {method}"
+        )
+    return tuple(crossed.values()), attempts
+
+
+def _fail(error: EdgekitError, folder: Path) -> Quantized:
+    raise error
 
 
 def judge(run: Run, made: Made, final: Path) -> Report:
@@ -105,7 +143,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
     checks = check_limits(
         recipe.gate,
         recipe.quantize,
-        promises_full_integer=METHODS[recipe.quantize.method].full_integer,
+        promises_full_integer=METHODS[artefact.method].full_integer,
         facts=measured.facts,
         size=measured.size,
         fidelity=measured.fidelity,
@@ -138,18 +176,36 @@ def judge(run: Run, made: Made, final: Path) -> Report:
             for use, dataset in made.data.by_use.items()
         },
         bridges=made.hops,
+        choices=made.choices,
     )
 
 
+def _methods(run: Run, source: SourceModel) -> tuple[str, ...]:
+    """The method that the recipe names, or all that auto tries with its model."""
+    options = run.recipe.quantize
+    if options.method != AUTO:
+        return (options.method,)
+    return candidates(source.kind, options.bridge) or candidates(source.kind)
+
+
+def _open_dev(data: RunData) -> Dataset:
+    try:
+        return data.open_dev()
+    except DataError as error:
+        raise DataError(
+            f"quantize.method: auto chooses on the dev samples, but {error.message}",
+            hint="Give data for that role too, or write which method to use.",
+        ) from error
+
+
 def _reach_method(
-    run: Run, source: SourceModel, data: RunData
+    run: Run, source: SourceModel, data: RunData, method: str
 ) -> tuple[SourceModel, tuple[Hop, ...]]:
     """The model in a kind the method accepts, and what the check of each hop found."""
-    options = run.recipe.quantize
-    route = find_route(source.kind, METHODS[options.method].accepts, options.bridge)
+    route = find_route(source.kind, METHODS[method].accepts, run.recipe.quantize.bridge)
     if route is None:
         raise ConversionError(
-            f"no bridge leads from {source.kind.value} to {options.method}",
+            f"no bridge leads from {source.kind.value} to {method}",
             hint="Choose another quantize.method or quantize.bridge.",
         )
     model, hops = source, []
@@ -169,11 +225,18 @@ def _reach_method(
     return model, tuple(hops)
 
 
-def _quantize(run: Run, model: SourceModel, data: RunData, folder: Path) -> Quantized:
-    options = run.recipe.quantize
+def _quantize(
+    run: Run,
+    method: str,
+    model: SourceModel,
+    data: RunData,
+    folder: Path,
+    *,
+    stage_name: str = "quantize",
+) -> Quantized:
     job = QuantizeJob(
         model=model,
-        options=options,
+        options=run.recipe.quantize,
         calibration=data.calibration,
         open_dev=data.open_dev,
         open_training=data.open_training,
@@ -182,8 +245,8 @@ def _quantize(run: Run, model: SourceModel, data: RunData, folder: Path) -> Quan
         progress=run.progress,
         threads=run.threads,
     )
-    with run.stage("quantize", reused="calibration statistics") as stage:
-        quantized = load_method(options.method).quantize(job)
+    with run.stage(stage_name, reused="calibration statistics") as stage:
+        quantized = load_method(method).quantize(job)
         stage.cached = quantized.calibration_cached
     return quantized
 

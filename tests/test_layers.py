@@ -15,12 +15,12 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("fetch",),
     ("recipe", "bridges", "methods", "calibrate", "sources"),  # their tables; see below
     ("data", "tflite", "pytorch", "tensorflow", "numerics", "zoo", "runtimes"),
-    ("artefact", "tasks"),
+    ("artefact", "tasks", "choose"),
     ("runs",),
     ("measure",),
     ("gate",),
     ("report",),
-    ("starter", "starter_yaml", "doctor"),
+    ("starter", "starter_yaml", "doctor", "trial"),
     ("pipeline",),
     ("cli",),
 )

@@ -15,6 +15,9 @@ from edgekit.recipe.schema import Recipe
 from edgekit.types import Role
 
 DEV_SAMPLES = 200
+"""What a choice is made on where there are fewer whole images than that: crops, if it has any."""
+DEV_WHOLE_SAMPLES = 1000
+"""What it is made on where there are so many: images, texts or rows, each one of its own."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,19 @@ class RunData:
     """At most so many samples of the calibration role: all that fine-tuning may learn from."""
     findings: tuple[Finding, ...]
     """Warnings only: errors have been raised."""
+    dev: Dataset | None = None
+    """What ``open_dev`` gave, where something was chosen."""
 
     @property
     def by_use(self) -> dict[str, Dataset]:
         """The datasets by the names of the fields above."""
-        used = {"calibration": self.calibration, "fidelity": self.fidelity}
-        return used if self.labelled is None else {**used, "labelled": self.labelled}
+        used = {
+            "calibration": self.calibration,
+            "fidelity": self.fidelity,
+            "labelled": self.labelled,
+            "dev": self.dev,
+        }
+        return {use: dataset for use, dataset in used.items() if dataset is not None}
 
 
 def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
@@ -81,12 +91,12 @@ def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
     _refuse_errors(findings)
 
     def open_dev() -> Dataset:
-        dev = open_role(
-            evaluate.dataset,
-            role=Role.DEV,
-            samples=DEV_SAMPLES,
-            on_broken=evaluate.on_broken,
+        open_samples = partial(
+            open_role, evaluate.dataset, role=Role.DEV, on_broken=evaluate.on_broken
         )
+        dev = open_samples(samples=DEV_WHOLE_SAMPLES, crops=False)
+        if len(dev) < DEV_SAMPLES:
+            dev = open_samples(samples=DEV_SAMPLES)
         for other in (calibration, fidelity):
             _refuse_errors(check_representative(other, dev))
         return dev

@@ -29,16 +29,25 @@ def check_limits(
     """Every check that ``gate`` asks for, in the order they are shown. What the method promises is
     checked unasked. ``latency`` is ``None`` where it was not measured; ``host`` is the machine it
     was measured on."""
-    full_integer = promises_full_integer if gate.full_integer is None else gate.full_integer
     checks = [
-        *(_ends(quantize, facts) if promises_full_integer else ()),
-        *(_full_integer(quantize, facts) if full_integer else ()),
+        *check_promise(gate, quantize, promises_full_integer=promises_full_integer, facts=facts),
         *_size(gate, size),
         *_fidelity(gate, fidelity),
         *_accuracy(gate, accuracy),
         *_latency(gate, latency, host),
     ]
     return tuple(checks)
+
+
+def check_promise(
+    gate: GateSpec, quantize: QuantizeSpec, *, promises_full_integer: bool, facts: ArtefactFacts
+) -> tuple[Check, ...]:
+    """The checks of what the file is, whatever it measures like: ends and operators."""
+    full_integer = promises_full_integer if gate.full_integer is None else gate.full_integer
+    return (
+        *(_ends(quantize, facts) if promises_full_integer else ()),
+        *(_full_integer(quantize, facts) if full_integer else ()),
+    )
 
 
 def _ends(quantize: QuantizeSpec, facts: ArtefactFacts) -> Iterator[Check]:

@@ -71,9 +71,17 @@ def fidelity(
     }
     agreement = None
     if classification:
-        agreement = _agreement(reference.outputs[primary], candidate.outputs[primary])
+        same = same_class(reference.outputs[primary], candidate.outputs[primary])
+        agreement = float(same.mean())
     main = outputs[primary]
     return Fidelity(len(reference.ids), agreement, main.sqnr_db, main.max_abs, outputs)
+
+
+def same_class(reference: Array, candidate: Array) -> Array:
+    """bool [N]: whether the largest value of each of N answers has the same index in both."""
+    n = len(reference)
+    same = reference.reshape(n, -1).argmax(axis=1) == candidate.reshape(n, -1).argmax(axis=1)
+    return np.asarray(same)
 
 
 def _listed(predictions: Predictions) -> str:
@@ -113,9 +121,3 @@ def _cosine(product: float, signal: float, power: float) -> float:
     if signal == 0.0 or power == 0.0:
         return 1.0 if signal == power else 0.0
     return min(max(product / (sqrt(signal) * sqrt(power)), -1.0), 1.0)
-
-
-def _agreement(reference: Array, candidate: Array) -> float:
-    n = len(reference)
-    chosen = reference.reshape(n, -1).argmax(axis=1) == candidate.reshape(n, -1).argmax(axis=1)
-    return float(chosen.mean())

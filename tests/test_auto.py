@@ -1,0 +1,193 @@
+"""``quantize.method: auto``: whole runs of several methods on a network that takes microseconds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import edgekit
+from edgekit import pipeline
+from edgekit.cache import Cache
+from edgekit.data.roles import RunData, open_run_data
+from edgekit.errors import ConversionError, DataError, MissingError
+from edgekit.gate.check import Verdict
+from edgekit.methods import METHODS
+from edgekit.report import Report
+from edgekit.types import Role
+from tests.stand_in_methods import STAND_INS, entry
+from tests.tiny_runs import write_arrays, write_model, write_recipe
+
+AUTO: dict[str, Any] = {"quantize": None}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_model(tmp_path)
+    write_arrays(tmp_path)
+    for name in STAND_INS:
+        monkeypatch.setitem(METHODS, name, entry(name))
+    return tmp_path
+
+
+def run(
+    home: Path, monkeypatch: pytest.MonkeyPatch, *methods: str, **changes: dict[str, Any]
+) -> Report:
+    """A run that leaves the method out, and has ``methods`` to try."""
+    monkeypatch.setattr(pipeline, "candidates", lambda *_: methods)
+    recipe = write_recipe(home, AUTO, changes)
+    return edgekit.quantize(str(recipe), out=home / "out", cache=Cache(home / "cache"))
+
+
+def test_one_candidate_opens_no_dev_data(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: Any) -> RunData:
+        def opened() -> Any:
+            raise AssertionError("dev was opened")
+
+        return replace(open_run_data(*given), open_dev=opened)
+
+    monkeypatch.setattr(pipeline, "open_run_data", refuse)
+    recipe = write_recipe(home, AUTO)
+    report = edgekit.quantize(str(recipe), out=home / "out", cache=Cache(home / "cache"))
+    assert report.artefact.method == "litert_static"
+    assert (report.choices, report.alternatives) == ((), {})
+    assert report.to_dict()["choices"] == []
+
+
+def test_the_better_one_is_kept_and_the_other_stands_beside_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = run(home, monkeypatch, "coarse", "litert_static")
+    assert report.verdict is Verdict.PASS
+    assert report.artefact.method == "litert_static"
+    (choice,) = json.loads((home / "out" / "report.json").read_text())["choices"]
+    assert (choice["of"], choice["chosen"]) == ("method", "litert_static")
+    assert choice["by"] in ("agreement", "sqnr_db")
+    assert choice["on"] == {"role": "dev", "dataset": "data.npz", "samples": 20}
+    coarse, static = choice["candidates"]
+    assert coarse["sqnr_db"] + 1 < static["sqnr_db"]
+    assert "litert_static" in coarse["lost"]
+    assert (static["lost"], static["float_ops"]) == (None, 0)
+    assert 0 < static["seconds"] < 60
+    # Both are measured on eval, and only one is judged.
+    assert list(report.alternatives) == ["coarse"]
+    assert report.alternatives["coarse"].fidelity.n == report.fidelity.n == 25
+    assert report.alternatives["coarse"].fidelity.sqnr_db < report.fidelity.sqnr_db
+    manifest = json.loads((home / "out" / "manifest.json").read_text())
+    sizes = {each["name"]: each["size_bytes"] for each in choice["candidates"]}
+    assert manifest["outputs"]["model.tflite"]["bytes"] >= sizes["litert_static"]  # + metadata
+    assert manifest["outputs"]["model.coarse.tflite"]["bytes"] == sizes["coarse"]
+    assert sorted(path.name for path in (home / "out").iterdir()) == [
+        "contract.json",
+        "manifest.json",
+        "model.coarse.tflite",
+        "model.float.tflite",
+        "model.tflite",
+        "report.json",
+    ]
+
+
+def test_the_choice_is_made_on_samples_of_the_dev_role_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Role] = []
+    measured = pipeline.best_on_dev
+
+    def spy(run_: Any, source: Any, dev: Any, attempts: Any, folder: Any) -> Any:
+        opened.append(dev.role)
+        return measured(run_, source, dev, attempts, folder)
+
+    monkeypatch.setattr(pipeline, "best_on_dev", spy)
+    report = run(home, monkeypatch, "coarse", "litert_static")
+    assert opened == [Role.DEV]
+    data = json.loads((home / "out" / "manifest.json").read_text())["data"]
+    used = {use: set(part["images"].values()) for use, part in data.items()}
+    assert len(used["dev"]) == 20
+    assert not used["dev"] & (used["calibration"] | used["labelled"])
+    assert report.data["dev"]["role"] == "dev"
+
+
+def test_each_stage_is_timed_by_the_candidates_name(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = run(home, monkeypatch, "coarse", "litert_static")
+    assert [stage.name for stage in report.stages][:7] == [
+        "locate",
+        "data",
+        "quantize: coarse",
+        "quantize: litert_static",
+        "reference",
+        "dev: coarse",
+        "dev: litert_static",
+    ]
+
+
+def test_a_file_that_is_not_what_was_asked_for_loses_whatever_it_measures(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = run(home, monkeypatch, "with_float_ends", "coarse", gate={"agreement_min": 0.1})
+    (choice,) = report.choices
+    assert (choice.chosen, choice.by) == ("coarse", "promise")
+    lost = choice.candidates[0].lost
+    assert lost is not None
+    assert lost.startswith("artefact.input_dtype: the recipe asks for int8")
+    # The gate holds the file against the promise of the method that made it.
+    assert report.checks[0].name == "artefact.input_dtype"
+
+
+@pytest.mark.parametrize(
+    ("loser", "reason"),
+    [
+        ("refusing", "no kernel for SEARCH at net/find"),
+        ("crashing", "crashed"),
+        ("missing", "tensorflow is not installed"),
+    ],
+)
+def test_one_that_fails_is_named_and_the_other_wins(
+    home: Path, monkeypatch: pytest.MonkeyPatch, loser: str, reason: str
+) -> None:
+    report = run(home, monkeypatch, loser, "litert_static")
+    (choice,) = report.choices
+    assert (choice.chosen, choice.by) == ("litert_static", "only_candidate")
+    assert (choice.on is None) is (loser != "crashing")  # which is made, and fails when it is run
+    assert reason in (choice.candidates[0].error or "")
+    assert report.alternatives == {}
+    assert any(note.startswith(f"{loser} came to nothing") for note in report.notes)
+    assert "model.tflite" in (names := {path.name for path in (home / "out").iterdir()})
+    assert not any(loser in name for name in names)
+
+
+def test_all_that_fail_give_all_their_reasons(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConversionError) as caught:
+        run(home, monkeypatch, "refusing", "missing")
+    assert "refusing: no kernel for SEARCH" in caught.value.message
+    assert "missing: tensorflow is not installed" in caught.value.message
+    assert caught.value.hint == "Rewrite it.\npip install it"
+    assert not (home / "out").exists()
+
+
+def test_nothing_that_could_run_at_all_is_a_missing_package(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS, "absent", entry("missing"))
+    with pytest.raises(MissingError):
+        run(home, monkeypatch, "missing", "absent")
+
+
+def test_a_mistake_in_the_data_is_no_candidates_failure(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(home / "two.npz", x=np.eye(2, 48, dtype=np.float32).reshape(2, 4, 4, 3))
+    with pytest.raises(DataError, match=r"auto chooses on the dev samples, .* too few") as caught:
+        run(
+            home,
+            monkeypatch,
+            "coarse",
+            "litert_static",
+            evaluate={"dataset": "two.npz", "labelled": False},
+        )
+    assert "write which method" in (caught.value.hint or "")
