@@ -10,6 +10,7 @@ from typing import Any
 
 from edgekit.cache import file_sha256
 from edgekit.data import Dataset
+from edgekit.fetch import tree_sha256
 from edgekit.version import __version__
 
 SCHEMA = 1
@@ -17,9 +18,12 @@ SCHEMA = 1
 _TOOLS = (
     "ai-edge-litert",
     "ai-edge-quantizer",
+    "keras",
     "litert-torch",
     "numpy",
     "pillow",
+    "tensorflow",
+    "tf-keras",
     "tokenizers",
     "torch",
     "torchao",
@@ -36,7 +40,7 @@ def manifest(
     seed: int,
     stages: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """``inputs`` are files by role, ``data`` datasets by use, ``outputs`` the folder of the run.
+    """``inputs`` are files and folders by role, ``data`` datasets by use, ``outputs`` the run's folder.
 
     An image, or a row of an array, is named by the sha256 of its content.
     """
@@ -59,6 +63,10 @@ def manifest(
 
 
 def _file(path: Path) -> dict[str, Any]:
+    """Of a folder, such as a SavedModel, the hash over its files and their sum."""
+    if path.is_dir():
+        size_bytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        return {"sha256": tree_sha256(path), "bytes": size_bytes}
     return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
 
 
