@@ -22,7 +22,7 @@ VERBS = {
     ),
     "init": (
         "edgekit.cli.init:init",
-        "Look into MODEL (.pt2, TorchScript or float .tflite) and write a commented recipe for it.",
+        "Look into MODEL and write a commented recipe for it.",
     ),
     "recipes": (
         "edgekit.cli.recipes:recipes",

@@ -106,3 +106,12 @@ def test_what_is_not_there_or_no_folder(shop: Path) -> None:
         fetch_folder(f"{SOURCE}/saved_model.pb", sha256=None)
     with pytest.raises(UsageError, match="names a package but no folder in it"):
         fetch_folder("pypi://edgetest==1.0", sha256=None)
+
+
+@pytest.mark.network
+def test_a_saved_model_of_a_package_that_is_not_installed() -> None:
+    folder = fetch_folder(
+        "pypi://basic-pitch==0.4.0/basic_pitch/saved_models/icassp_2022/nmp",
+        sha256="2eb9e66640f573f66a82104f5a8ca570f41177fb8b1b33bfa1fddc045547bc72",
+    )
+    assert (folder / "variables" / "variables.index").is_file()

@@ -168,7 +168,7 @@ def test_a_quantized_tflite_file_is_refused(tmp_path: Path) -> None:
 def test_files_that_are_no_model(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"cannot read .*gone\.pt2: No such file"):
         describe(tmp_path / "gone.pt2")
-    with pytest.raises(SourceError, match="is a folder"):
+    with pytest.raises(SourceError, match="is no SavedModel"):
         describe(tmp_path)
     with pytest.raises(SourceError, match="is a checkpoint"):
         describe(saved / "net.pth")
