@@ -243,7 +243,7 @@ def test_what_qualifies_the_figures_is_noted(home: Path) -> None:
     write_arrays(home, labelled=False)
     words = Words()
     report = run(home, {"evaluate": {"samples": 400}}, progress=words)
-    assert report.notes == (
+    assert report.notes[:2] == (
         "compared on 30 samples, all that data.npz has; evaluate.samples asks for 400",
         "the evaluation data has no labels: accuracy is not scored",
     )
@@ -352,9 +352,20 @@ def test_a_model_that_crashes_its_runtime_is_survived_and_named(
     assert not (home / "out").exists()
 
 
-def test_a_network_the_engine_refuses(home: Path) -> None:
-    write_model(home, models.two_signature_model())
-    with pytest.raises(ConversionError, match="ai-edge-quantizer refused") as caught:
+def test_a_network_the_engine_refuses(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(engine: object, options: object) -> None:
+        raise ValueError("no such recipe")
+
+    monkeypatch.setattr("edgekit.methods.litert_static._configure", refuse)
+    with pytest.raises(ConversionError, match=r"ai-edge-quantizer refused .* no such") as caught:
         run(home)
     assert caught.value.exit_code == 1
     assert not (home / "out").exists()
+
+
+def test_one_signature_of_two(home: Path) -> None:
+    """The engine takes files of one signature only; labels were made by the network of "first"."""
+    write_model(home, models.two_signature_model())
+    report = run(home, {"model": {"signature": "first"}})
+    assert report.accuracy["top1"].float == 1.0
+    assert run(home, {"model": {"signature": "second"}}, force=True).accuracy["top1"].float < 0.9

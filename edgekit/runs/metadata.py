@@ -14,6 +14,7 @@ from edgekit.sources.source import SourceModel
 from edgekit.tflite.graph import Graph, Tensor, parse_graph, read_graph
 from edgekit.tflite.kept import check_kept
 from edgekit.tflite.metadata import (
+    AudioContent,
     Colour,
     FeatureContent,
     ImageContent,
@@ -103,6 +104,8 @@ def _input(before: TensorMetadata, tensor: Tensor, recipe: Recipe) -> TensorMeta
     described = TensorMetadata(before.name, before.description)
     if spec is not None and preprocess.kind == "image" and len(spec.shape) == 4:
         return _image(described, spec, tensor, preprocess)
+    if preprocess.kind == "audio" and preprocess.sample_rate_hz is not None:
+        return replace(described, content=AudioContent(preprocess.sample_rate_hz, channels=1))
     if preprocess.tokenizer is not None:
         file = preprocess.tokenizer.source.rsplit("/", 1)[-1].removeprefix("file:")
         return replace(described, description=f"{before.name} that the tokenizer in {file} gives")

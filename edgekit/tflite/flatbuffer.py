@@ -63,8 +63,9 @@ def unpack(data: bytes, name: str = "model") -> Any:
             raise ValueError("it holds no graph")
         _bring_in(model, data)
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, MemoryError) as error:
+        cause = "it points beyond its end" if isinstance(error, struct.error) else error
         raise SourceError(
-            f"{name} is damaged: {error}", hint="Copy or convert the file again."
+            f"{name} is damaged: {cause}", hint="Copy or convert the file again."
         ) from error
     return model
 

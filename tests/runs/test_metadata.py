@@ -12,12 +12,18 @@ import pytest
 from edgekit.errors import DataError, MismatchError
 from edgekit.pipeline import quantize
 from edgekit.recipe import load_recipe
-from edgekit.recipe.schema import Recipe
+from edgekit.recipe.schema import PreprocessSpec, Recipe
 from edgekit.runs.labels import Labels
 from edgekit.runs.metadata import describe
 from edgekit.tflite.graph import parse_graph
 from edgekit.tflite.kept import check_kept
-from edgekit.tflite.metadata import FeatureContent, ImageContent, ModelMetadata, TensorMetadata
+from edgekit.tflite.metadata import (
+    AudioContent,
+    FeatureContent,
+    ImageContent,
+    ModelMetadata,
+    TensorMetadata,
+)
 from edgekit.tflite.metadata_read import read_metadata
 from edgekit.tflite.metadata_write import with_metadata
 from tests import tflite_models as models
@@ -98,6 +104,13 @@ def test_arrays_have_names_only(tmp_path: Path) -> None:
     wanted = load_recipe(str(write_recipe(tmp_path)))
     found = describe(parse_graph(models.float_model()), wanted, None)
     assert found.inputs == (TensorMetadata("x"),)
+
+
+def test_sound_has_its_rate(tmp_path: Path) -> None:
+    wanted = load_recipe(str(write_recipe(tmp_path)))
+    sound = replace(wanted, preprocess=PreprocessSpec(kind="audio", sample_rate_hz=22050))
+    (described,) = describe(parse_graph(models.float_model()), sound, None).inputs
+    assert described.content == AudioContent(22050, channels=1)
 
 
 def test_texts_name_their_tokenizer(tmp_path: Path) -> None:
