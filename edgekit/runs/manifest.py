@@ -40,7 +40,7 @@ def manifest(
     seed: int,
     stages: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """``inputs`` are files and folders by role, ``data`` datasets by use, ``outputs`` the run's folder.
+    """``inputs`` are files and folders by role, ``data`` datasets by use, ``outputs`` the run.
 
     An image, or a row of an array, is named by the sha256 of its content.
     """
