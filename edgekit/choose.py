@@ -19,6 +19,8 @@ from edgekit.types import Array
 
 CLEAR_DB = 1.0
 """A smaller difference of SQNR decides only where nothing else does."""
+SEEN_DB = 0.05
+"""A difference that the report does not show decides nothing."""
 CLEAR_SIZE = 0.01
 """Share by which a file must be larger than the smallest to lose by it."""
 
@@ -90,7 +92,7 @@ def choose(of: str, candidates: Sequence[Candidate], on: Samples | None) -> Choi
     In turn: who keeps what it should, if anybody does; who agrees with the float model on as many
     samples as the best, within the 95 % paired interval; whose SQNR is within ``CLEAR_DB`` of the
     best, output by output, the primary first; whose file is within ``CLEAR_SIZE`` of the smallest;
-    whose primary SQNR is highest; who comes first.
+    whose primary SQNR is within ``SEEN_DB`` of the highest; who comes first.
     """
     left = [candidate for candidate in candidates if candidate.error is None]
     by = "only_candidate"
@@ -170,8 +172,8 @@ def _barely_noisier(left: Sequence[Candidate]) -> Iterator[tuple[str, str]]:
     best = max(left, key=lambda candidate: candidate.primary_db)
     for candidate in left:
         short = best.primary_db - candidate.primary_db
-        if short > 0:
-            yield candidate.name, f"alike but for {short:.2g} dB less SQNR than {best.name}"
+        if short > SEEN_DB:
+            yield candidate.name, f"alike but for {short:.1f} dB less SQNR than {best.name}"
 
 
 def _later(left: Sequence[Candidate]) -> Iterator[tuple[str, str]]:
