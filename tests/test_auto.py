@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,3 +194,52 @@ def test_a_mistake_in_the_data_is_no_candidates_failure(
             evaluate={"dataset": "two.npz", "labelled": False},
         )
     assert "write which method" in (caught.value.hint or "")
+
+
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow", "OMP_NUM_THREADS": "1"}
+KERAS_NET = """\
+import keras
+keras.utils.set_random_seed(0)
+image = keras.Input((12, 12, 3), name="image")
+x = keras.layers.Conv2D(8, 3, strides=2, padding="same")(image)
+x = keras.layers.ReLU(6.0)(keras.layers.BatchNormalization()(x))
+x = keras.layers.GlobalAveragePooling2D()(x)
+scores, box = (keras.layers.Dense(size, name=name)(x) for size, name in ((5, "scores"), (4, "box")))
+keras.Model(image, [scores, box]).save("net.keras")
+"""
+
+
+def test_a_keras_model_by_both_methods(home: Path) -> None:
+    """The real candidates, on a two-headed network; the method is not written at all."""
+    command = [sys.executable, "-c", KERAS_NET]
+    subprocess.run(command, cwd=home, check=True, capture_output=True, env={**os.environ, **QUIET})
+    image = np.random.default_rng(0).uniform(-1, 1, (100, 12, 12, 3)).astype(np.float32)
+    np.savez(home / "data.npz", image=image)
+    recipe = write_recipe(
+        home,
+        AUTO,
+        {
+            "model": {
+                "framework": "keras",
+                "file": "net.keras",
+                "inputs": [{"name": "image", "shape": [1, 12, 12, 3], "layout": "NHWC"}],
+                "outputs": ["scores", "box"],
+            },
+            "evaluate": {"labelled": False},
+        },
+    )
+    report = edgekit.quantize(str(recipe), out=home / "out", cache=Cache(home / "cache"))
+    assert report.verdict is Verdict.PASS
+    (choice,) = report.choices
+    assert [each.name for each in choice.candidates] == ["tflite_int8", "litert_static"]
+    assert [each.error for each in choice.candidates] == [None, None]
+    assert all(list(each.sqnr_db) == ["scores", "box"] for each in choice.candidates)
+    assert all(each.primary_db > 25 for each in choice.candidates)
+    assert report.artefact.method == choice.chosen
+    (other,) = report.alternatives
+    assert {other, choice.chosen} == {"tflite_int8", "litert_static"}
+    assert (home / "out" / f"model.{other}.tflite").exists()
+    # One float graph serves both: it is made once, before either.
+    names = [stage.name for stage in report.stages]
+    assert names.count("float graph") == 1
+    assert names.index("float graph") < names.index("quantize: tflite_int8")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.bridges.verify import Hop, HopOutput
+from edgekit.choose import Candidate, Samples, choose
 from edgekit.gate.limits import check_limits
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency, PairTimes
@@ -72,6 +73,29 @@ UNTUNED = Alternative(
     size=Size(14_020_876, 4_210_000, 4_210_000 / 14_020_876),
     fidelity=replace(FIDELITY, agreement=0.9, sqnr_db=12.5),
     accuracy={"top1": replace(TOP1, quantized=0.8, drop=0.1)},
+)
+CHOICE = choose(
+    "method",
+    [
+        Candidate(
+            "tflite_int8",
+            4.13,
+            agreeing=np.arange(200) < 189,
+            sqnr_db={"logits": 13.9},
+            size_bytes=4_049_872,
+            float_ops=2,
+        ),
+        Candidate(
+            "litert_static",
+            2.5,
+            agreeing=np.arange(200) < 188,
+            sqnr_db={"logits": 17.04},
+            size_bytes=4_061_000,
+            float_ops=0,
+        ),
+        Candidate("other", 0.2, error="no kernel for SEARCH at net/find"),
+    ],
+    Samples("dev", "photos", 200),
 )
 HOST = Host("Some CPU", int8_dot_product=True)
 GATE = GateSpec(size_ratio_max=0.295, agreement_min=0.93, top1_drop_max=0.3, speedup_min=1.0)

@@ -21,6 +21,7 @@ from edgekit.report import NotMeasured, Report
 from edgekit.report.terminal import print_report, relative
 from edgekit.types import FloatOp
 from tests.report.sample import (
+    CHOICE,
     FACTS,
     FIDELITY,
     FLOAT_OPS,
@@ -29,6 +30,7 @@ from tests.report.sample import (
     MODULES,
     TOP1,
     TORCH_FACTS,
+    UNTUNED,
     report,
     torch_report,
 )
@@ -52,6 +54,7 @@ REPORTS = {
         notes=(),
     ),
     "torch": torch_report(),
+    "auto": report(choices=(CHOICE,), alternatives={"tflite_int8": UNTUNED}),
 }
 
 
