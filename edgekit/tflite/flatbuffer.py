@@ -71,12 +71,13 @@ def unpack(data: bytes, name: str = "model") -> Any:
 
 
 def pack(model: Any) -> bytes:
-    """Serialise a ``ModelT``; the same tree gives the same bytes."""
-    import flatbuffers
+    """Serialise a ``ModelT``; the same tree gives the same bytes. Equal vectors of numbers are
+    written once."""
+    from edgekit.tflite.sharing import SharingBuilder
 
     for buffer in model.buffers or ():
         buffer.Pack = partial(_pack_buffer, buffer)  # in place of the generated method
-    builder = flatbuffers.Builder(_INITIAL_BUILDER_BYTES)
+    builder = SharingBuilder(_INITIAL_BUILDER_BYTES)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     return bytes(builder.Output())
 

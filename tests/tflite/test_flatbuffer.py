@@ -73,3 +73,34 @@ def test_an_operator_code_is_shared_only_with_its_own_operator() -> None:
 def test_the_same_tree_packs_to_the_same_bytes() -> None:
     model = unpack(models.two_signature_model())
     assert pack(model) == pack(model) == pack(unpack(models.two_signature_model()))
+
+
+def test_equal_vectors_are_written_once_and_read_by_each_who_names_them() -> None:
+    model = unpack(models.float_model())
+    tensors = model.subgraphs[0].tensors
+    plain = len(pack(model))
+    sizes = []
+    for differing in (False, True):
+        for number, tensor in enumerate(tensors):
+            tensor.quantization = schema().QuantizationParametersT()
+            tensor.quantization.scale = np.full(100, 1 + number * differing, np.float32)
+            tensor.quantization.zeroPoint = np.zeros(100, np.int64)
+        packed = pack(model)
+        sizes.append(len(packed) - plain)
+        for number, tensor in enumerate(unpack(packed).subgraphs[0].tensors):
+            assert tensor.quantization.scale.tolist() == [1 + number * differing] * 100
+            assert tensor.quantization.zeroPoint.tolist() == [0] * 100
+    more = len(tensors) - 1
+    assert 400 * more <= sizes[1] - sizes[0] < 420 * more  # scales that differ are written each
+    assert sizes[0] < 400 + 800 + 100 * len(tensors)
+
+
+def test_vectors_of_the_same_bytes_and_another_type_are_not_shared() -> None:
+    model = unpack(models.float_model())
+    quantization = schema().QuantizationParametersT()
+    quantization.zeroPoint = np.zeros(2, np.int64)
+    quantization.scale = np.zeros(4, np.float32)
+    model.subgraphs[0].tensors[0].quantization = quantization
+    read = unpack(pack(model)).subgraphs[0].tensors[0].quantization
+    assert len(read.zeroPoint) == 2
+    assert len(read.scale) == 4
