@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import import_module
 
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import predict
 from edgekit.runtimes.session import Session
-from edgekit.types import Artefact, ArtefactFacts, ArtefactFormat, Sample
+from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFacts, ArtefactFormat, Sample
 
 INSPECTORS: dict[ArtefactFormat, str] = {
     ArtefactFormat.TFLITE: "edgekit.tflite.facts",
@@ -33,4 +34,12 @@ def inspect_artefact(artefact: Artefact, samples: Iterable[Sample]) -> ArtefactF
     with open_artefact(artefact, isolated=True) as session:
         predict(session, samples)
     facts: ArtefactFacts = import_module(INSPECTORS[artefact.format]).inspect(artefact.path)
-    return facts
+    return _with_reasons(facts, artefact.notes.get(KEPT_FLOAT, {}))
+
+
+def _with_reasons(facts: ArtefactFacts, reasons: Mapping[str, str]) -> ArtefactFacts:
+    """What a rule of the recipe left float says so."""
+    if facts.float_ops is None or not reasons:
+        return facts
+    ops = tuple(replace(op, why=reasons.get(op.layer)) for op in facts.float_ops)
+    return replace(facts, float_ops=ops)

@@ -82,6 +82,10 @@ class Sample:
     label: int | None = None
 
 
+KEPT_FLOAT = "kept_float"
+"""The note of an artefact that has, by layer, why the recipe left an operator float."""
+
+
 @dataclass(frozen=True)
 class Artefact:
     """A quantized model file. ``notes`` is what its maker adds to the report."""
@@ -95,10 +99,11 @@ class Artefact:
 
 @dataclass(frozen=True)
 class FloatOp:
-    """An operator that computes on float activations."""
+    """An operator that computes on float activations; ``why`` where the recipe left it float."""
 
     op: str
     layer: str
+    why: str | None = None
 
     def __str__(self) -> str:
         return f"{self.op} at {self.layer}"

@@ -71,13 +71,18 @@ def _full_integer(quantize: QuantizeSpec, facts: ArtefactFacts) -> Iterator[Chec
     if facts.float_ops is None:
         yield _not_measured("artefact.full_integer", 0, "the format does not tell its operators")
         return
-    unexpected = [op for op in facts.float_ops if op.op not in quantize.allow_float_ops]
+    unexpected = [
+        op for op in facts.float_ops if op.op not in quantize.allow_float_ops and op.why is None
+    ]
+    by_rule = sum(op.why is not None for op in facts.float_ops)
     if unexpected:
         shown = "; ".join(str(op) for op in unexpected[:5])
         more = f"; and {len(unexpected) - 5} more" if len(unexpected) > 5 else ""
         why = f"{shown}{more} (list the operator in quantize.allow_float_ops to accept it)"
     else:
         why = f"{facts.int8_mac_fraction or 0:.0%} of multiply-accumulates run on integers"
+        if by_rule:
+            why += f"; {by_rule} operators are float by quantize.modules"
     yield Check(
         name="artefact.full_integer",
         required=True,

@@ -22,7 +22,14 @@ METHODS: dict[str, MethodEntry] = {
         requires=("ai_edge_quantizer", "ai_edge_litert"),
         install=_INSTALL,
         summary="full-integer .tflite from the float graph (ai-edge-quantizer)",
-        options=("estimator", "input_dtype", "output_dtype", "per_channel", "allow_float_ops"),
+        options=(
+            "estimator",
+            "input_dtype",
+            "output_dtype",
+            "per_channel",
+            "allow_float_ops",
+            "modules",
+        ),
         full_integer=True,
     ),
     "pt2e": MethodEntry(

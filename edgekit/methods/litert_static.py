@@ -7,7 +7,8 @@ extremes), handed over in the form the engine's own calibrator would give.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -31,11 +32,12 @@ from edgekit.recipe.schema import QuantizeSpec
 from edgekit.runtimes import open_session
 from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.ends import restore_signatures, with_end_types
+from edgekit.tflite.float_rules import kept_float
 from edgekit.tflite.graph import parse_graph
 from edgekit.tflite.names import unique_names
 from edgekit.tflite.reductions import with_extremes
 from edgekit.tflite.rewrite import rewrite_for_int8
-from edgekit.types import Artefact, ArtefactFormat
+from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFormat
 
 _STATISTICS_FILE = "statistics.npz"
 # Raise when the statistics of the same graph and samples change.
@@ -56,10 +58,11 @@ class LitertStatic:
         statistics, cached = _statistics(job, data)
         check_finite(statistics)
         graph = parse_graph(data)
+        kept = kept_float(graph, job.options.modules)
         outputs = {graph.tensors[index].name for index in graph.outputs}
         ranges = estimate(statistics, job.options.estimator, exact=outputs)
         with job.progress.task("Quantizing"):
-            quantized = _run_engine(data, ranges, job.options)
+            quantized = _run_engine(data, ranges, job.options, kept)
         file = job.folder / "model.tflite"
         file.write_bytes(quantized)
         artefact = Artefact(
@@ -70,6 +73,7 @@ class LitertStatic:
             notes={
                 "engine": f"ai-edge-quantizer {version('ai-edge-quantizer')}",
                 "rewritten": list(rewritten),
+                **({KEPT_FLOAT: kept} if kept else {}),
             },
         )
         return Quantized(artefact=artefact, baseline=job.model, calibration_cached=cached)
@@ -117,13 +121,15 @@ def session_threads(threads: int) -> list[int]:
     return [threads // sessions] * sessions
 
 
-def _run_engine(data: bytes, ranges: Mapping[str, Range], options: QuantizeSpec) -> bytes:
+def _run_engine(
+    data: bytes, ranges: Mapping[str, Range], options: QuantizeSpec, kept: Collection[str]
+) -> bytes:
     with captured_output() as log:
         from ai_edge_quantizer import quantizer
 
         try:
             engine = quantizer.Quantizer(bytearray(data))
-            _configure(engine, options)
+            _configure(engine, options, kept)
             result = engine.quantize(
                 {
                     name: {
@@ -147,8 +153,9 @@ def _run_engine(data: bytes, ranges: Mapping[str, Range], options: QuantizeSpec)
     )
 
 
-def _configure(engine: Any, options: QuantizeSpec) -> None:
+def _configure(engine: Any, options: QuantizeSpec, kept: Collection[str]) -> None:
     from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
     granularity = qtyping.QuantGranularity
     engine.add_static_config(
@@ -160,3 +167,11 @@ def _configure(engine: Any, options: QuantizeSpec) -> None:
             granularity.CHANNELWISE if options.per_channel else granularity.TENSORWISE
         ),
     )
+    if kept:
+        # To the engine an operator is called by its outputs, each with a semicolon behind it.
+        layers = "|".join(re.escape(layer) for layer in kept)
+        engine.update_quantization_recipe(
+            regex=f"^(?:{layers});",
+            operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+            algorithm_key=AlgorithmName.NO_QUANTIZE,
+        )

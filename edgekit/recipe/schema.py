@@ -247,9 +247,15 @@ class ModuleRule:
     """Treats some modules apart from the rest; of several rules that match one, the last counts."""
 
     name: str | None = field(
-        default=None, metadata=_doc("glob of dotted module names, e.g. 'features.0.*'")
+        default=None,
+        metadata=_doc(
+            "glob of dotted module names, e.g. 'features.0.*'; for litert_static of layers, "
+            "e.g. 'model/front'"
+        ),
     )
-    type: str | None = field(default=None, metadata=_doc("glob of class names, e.g. 'Linear'"))
+    type: str | None = field(
+        default=None, metadata=_doc("glob of class names, e.g. 'Linear', or of .tflite operators")
+    )
     place: Literal["first", "last"] | None = field(
         default=None, metadata=_doc("the first or the last layer that has weights")
     )

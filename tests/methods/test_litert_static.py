@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit.artefact import inspect_artefact
 from edgekit.cache import Cache
-from edgekit.errors import ConversionError
+from edgekit.errors import ConversionError, RecipeError
 from edgekit.methods import METHODS, load_method
 from edgekit.methods.method import Quantized, QuantizeJob
 from edgekit.numerics.fidelity import Fidelity, fidelity
+from edgekit.recipe.schema import ModuleRule
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import predict
 from edgekit.tflite.facts import graph_facts
 from edgekit.tflite.flatbuffer import pack, unpack
-from edgekit.tflite.graph import Graph, read_graph
-from edgekit.types import ArtefactFacts, Sample
+from edgekit.tflite.graph import Graph, parse_graph, read_graph
+from edgekit.types import KEPT_FLOAT, ArtefactFacts, FloatOp, Sample
 from tests import tflite_models as models
 from tests.methods.conftest import MakeJob, samples
 from tests.tflite import graphs
@@ -254,3 +256,24 @@ def test_the_table_of_methods_says_what_the_method_makes(make_job: MakeJob) -> N
     assert artefact.format is entry.produces
     assert artefact.path == job.folder / f"model.{entry.produces.value}"
     assert artefact.method == "litert_static"
+
+
+def test_a_rule_leaves_an_operator_float_and_says_so(make_job: MakeJob) -> None:
+    data = models.two_output_model()
+    plain = parse_graph(data)
+    layer = plain.layer(plain.ops[0])
+    rule = ModuleRule(place="first", method="float")
+    job = make_job(data, modules=(rule,), input_dtype="float32", output_dtype="float32")
+    artefact = _quantized(job).artefact
+    reason = "the recipe leaves it out (quantize.modules[0])"
+    assert artefact.notes[KEPT_FLOAT] == {layer: reason}
+    facts = inspect_artefact(artefact, job.calibration)
+    assert facts.float_ops == (FloatOp(plain.ops[0].name, layer, reason),)
+    assert facts.int8_mac_fraction is not None
+    assert 0 < facts.int8_mac_fraction < 1
+
+
+def test_a_rule_that_matches_nothing_is_an_error(make_job: MakeJob) -> None:
+    job = make_job(models.float_model(), modules=(ModuleRule(name="no_such", method="float"),))
+    with pytest.raises(RecipeError, match="matches no operator of the model"):
+        _quantized(job)
