@@ -18,7 +18,7 @@ from edgekit.measure.size import Size
 from edgekit.numerics.fidelity import Fidelity
 from edgekit.runs.run import Stage
 from edgekit.tasks.task import MetricAccuracy
-from edgekit.types import Artefact, ArtefactFacts
+from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFacts, FloatOp
 
 SCHEMA = 1
 
@@ -109,11 +109,9 @@ class Report:
             "output_dtype": facts.output_dtypes[0],
             "int8_mac_fraction": facts.int8_mac_fraction,
             "float_ops": (
-                None
-                if facts.float_ops is None
-                else [dataclasses.asdict(op) for op in facts.float_ops]
+                None if facts.float_ops is None else [_operator(op) for op in facts.float_ops]
             ),
-            "select_tf_ops": [dataclasses.asdict(op) for op in facts.select_tf_ops],
+            "select_tf_ops": [_operator(op) for op in facts.select_tf_ops],
             "transposes": facts.transposes,
             "ops": facts.ops,
             "macs": facts.macs,
@@ -122,9 +120,15 @@ class Report:
                 if facts.modules is None
                 else [dataclasses.asdict(module) for module in facts.modules]
             ),
-            **self.artefact.notes,
+            # Each operator that was kept says so itself.
+            **{key: note for key, note in self.artefact.notes.items() if key != KEPT_FLOAT},
         }
 
 
 def _metrics(accuracy: Mapping[str, MetricAccuracy]) -> dict[str, Any]:
     return {name: dataclasses.asdict(metric) for name, metric in accuracy.items()}
+
+
+def _operator(op: FloatOp) -> dict[str, str]:
+    """``why`` stands only where there is one."""
+    return {key: value for key, value in dataclasses.asdict(op).items() if value is not None}

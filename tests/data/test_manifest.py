@@ -122,7 +122,7 @@ def test_every_shipped_manifest_pins_its_files(name: str) -> None:
     manifest = load_manifest(shipped_manifests()[name])
     assert manifest.name == name
     assert manifest.summary
-    pinned = [item.sha256 for item in manifest.images]
+    pinned = [item.sha256 for item in (*manifest.images, *manifest.audio)]
     pinned += [file.sha256 for item in manifest.idx for file in (item.images, item.labels) if file]
     pinned += [item.file.sha256 for item in manifest.texts]
     assert pinned
@@ -223,3 +223,19 @@ def test_roles_must_not_share_content(tmp_path: Path) -> None:
     same = GOOD.replace("pypi://foolbox==3.3.4/x.jpg", "a.png")
     with pytest.raises(DataError, match=r"same image as images\[0\]"):
         load_manifest(write(tmp_path, same))
+
+
+def test_no_person_of_the_shipped_faces_has_two_roles() -> None:
+    manifest = load_manifest(shipped_manifests()["faces"])
+    assert len(manifest.images) == len({image.sha256 for image in manifest.images}) == 400
+    people = {
+        role: {str(i.source.path).split("/")[-2] for i in manifest.images if i.role is role}
+        for role in Role
+    }
+    assert {role.value: len(found) for role, found in people.items()} == {
+        "calibration": 14,
+        "dev": 10,
+        "eval": 16,
+    }
+    assert len(set.union(*people.values())) == 40
+    assert set(manifest.crops) == set(Role)
