@@ -23,16 +23,17 @@ class Finished:
         return json.loads((self.folder / name).read_text(encoding="utf-8"))
 
 
-def _finished(recipe: str, home: Path) -> Finished:
+def finished(recipe: str, home: Path) -> Finished:
+    """The run folder of a shipped recipe, made in ``home``."""
     arguments = ("quantize", "--recipe", recipe, "--out", "run")
     return Finished(edgekit(*arguments, cwd=home, timeout_s=290), home / "run")
 
 
 @pytest.fixture(scope="session")
 def mobilenet(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    return _finished("mobilenet_int8", tmp_path_factory.mktemp("mobilenet"))
+    return finished("mobilenet_int8", tmp_path_factory.mktemp("mobilenet"))
 
 
 @pytest.fixture(scope="session")
 def lite0(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    return _finished("efficientnet_lite0_int8", tmp_path_factory.mktemp("lite0"))
+    return finished("efficientnet_lite0_int8", tmp_path_factory.mktemp("lite0"))
