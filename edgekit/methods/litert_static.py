@@ -32,6 +32,7 @@ from edgekit.recipe.schema import QuantizeSpec
 from edgekit.runtimes import open_session
 from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.ends import restore_signatures, with_end_types
+from edgekit.tflite.flatbuffer import pack, unpack
 from edgekit.tflite.float_rules import kept_float
 from edgekit.tflite.graph import parse_graph
 from edgekit.tflite.names import unique_names
@@ -64,7 +65,8 @@ class LitertStatic:
         with job.progress.task("Quantizing"):
             quantized = _run_engine(data, ranges, job.options, kept)
         file = job.folder / "model.tflite"
-        file.write_bytes(quantized)
+        # The engine writes every zero point of every channel out.
+        file.write_bytes(pack(unpack(quantized)))
         artefact = Artefact(
             path=file,
             format=ArtefactFormat.TFLITE,
