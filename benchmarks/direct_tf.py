@@ -38,12 +38,19 @@ def main(job_file: str, folder: str) -> None:
         seconds = time.perf_counter() - start
         file = out / f"{name}.tflite"
         file.write_bytes(data)
-        np.savez(out / f"{name}.npz", **run_tflite(file, job, evaluation))
-        result["ways"][name] = {"bytes": len(data), "seconds": seconds}
+        result["ways"][name] = {"bytes": len(data), "seconds": seconds, "failed": None}
+        try:
+            np.savez(out / f"{name}.npz", **run_tflite(file, job, evaluation))
+        except RuntimeError as error:  # a file that converts may still fail on some sample
+            result["ways"][name]["failed"] = str(error)
     if job["peer"] is not None:
         file = Path(job["peer"])
         np.savez(out / "peer.npz", **run_tflite(file, job, evaluation))
-        result["ways"]["peer"] = {"bytes": file.stat().st_size, "seconds": None}
+        result["ways"]["peer"] = {
+            "bytes": file.stat().st_size,
+            "seconds": None,
+            "failed": None,
+        }
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n")
 
 

@@ -65,6 +65,11 @@ def sqnr(job: TFJob, report: dict[str, Any], done: Direct) -> list[Figure]:
                 )
                 for way, answers in done.answers.items()
             ),
+            notes=tuple(
+                f"{NAMES[way]} fails: {found['failed']}"
+                for way, found in done.ways.items()
+                if found["failed"] is not None
+            ),
         )
         for output in job.recipe.model.outputs
     ]

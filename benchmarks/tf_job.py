@@ -84,8 +84,8 @@ def describe_tf_job(
 
 @dataclass(frozen=True)
 class Direct:
-    """What the direct script left: the float model's answers by output, those of each way, and
-    what else is known of each way (``bytes``, ``seconds``)."""
+    """What the direct script left: the float model's answers by output, those of each way
+    whose file runs, and what else is known of each way (``bytes``, ``seconds``, ``failed``)."""
 
     folder: Path
     reference: dict[str, np.ndarray]
@@ -97,7 +97,11 @@ def run_direct(job: TFJob, out: Path) -> Direct:
     out.mkdir()
     run([sys.executable, "-m", "benchmarks.direct_tf", str(job.file), str(out)])
     result = json.loads((out / "result.json").read_text())
-    answers = {way: _arrays(out / f"{way}.npz") for way in result["ways"]}
+    answers = {
+        way: _arrays(out / f"{way}.npz")
+        for way, found in result["ways"].items()
+        if found["failed"] is None
+    }
     return Direct(out, _arrays(out / "float.npz"), answers, result["ways"])
 
 
