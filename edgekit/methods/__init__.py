@@ -32,6 +32,15 @@ METHODS: dict[str, MethodEntry] = {
         ),
         full_integer=True,
     ),
+    "litert_weight_only": MethodEntry(
+        module="edgekit.methods.litert_weight_only",
+        accepts=(ModelKind.FLOAT_TFLITE,),
+        produces=ArtefactFormat.TFLITE,
+        requires=("ai_edge_quantizer", "ai_edge_litert"),
+        install=_INSTALL,
+        summary="INT8 weights, float arithmetic (ai-edge-quantizer)",
+        options=("per_channel",),
+    ),
     "pt2e": MethodEntry(
         module="edgekit.methods.pt2e",
         accepts=_TORCH,

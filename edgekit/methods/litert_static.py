@@ -10,9 +10,10 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,13 +26,12 @@ from edgekit.calibrate.statistics import (
     load_statistics,
     save_statistics,
 )
-from edgekit.capture import captured_output
-from edgekit.errors import ConversionError
+from edgekit.methods.litert_engine import engine_name, run_engine, weight_granularity
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.recipe.schema import QuantizeSpec
 from edgekit.runtimes import open_session
 from edgekit.tflite.collect import collect_extremes
-from edgekit.tflite.ends import restore_signatures, with_end_types
+from edgekit.tflite.ends import with_end_types
 from edgekit.tflite.flatbuffer import pack, unpack
 from edgekit.tflite.float_rules import kept_float
 from edgekit.tflite.graph import parse_graph
@@ -39,6 +39,9 @@ from edgekit.tflite.names import unique_names
 from edgekit.tflite.reductions import with_extremes
 from edgekit.tflite.rewrite import rewrite_for_int8
 from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFormat
+
+if TYPE_CHECKING:
+    from ai_edge_quantizer.quantizer import Quantizer
 
 _STATISTICS_FILE = "statistics.npz"
 # Raise when the statistics of the same graph and samples change.
@@ -73,7 +76,7 @@ class LitertStatic:
             method="litert_static",
             runtime="litert",
             notes={
-                "engine": f"ai-edge-quantizer {version('ai-edge-quantizer')}",
+                "engine": engine_name(),
                 "rewritten": list(rewritten),
                 **({KEPT_FLOAT: kept} if kept else {}),
             },
@@ -126,48 +129,32 @@ def session_threads(threads: int) -> list[int]:
 def _run_engine(
     data: bytes, ranges: Mapping[str, Range], options: QuantizeSpec, kept: Collection[str]
 ) -> bytes:
-    with captured_output() as log:
-        from ai_edge_quantizer import quantizer
-
-        try:
-            engine = quantizer.Quantizer(bytearray(data))
-            _configure(engine, options, kept)
-            result = engine.quantize(
-                {
-                    name: {
-                        "min": np.array([limits.min], dtype=np.float32),
-                        "max": np.array([limits.max], dtype=np.float32),
-                    }
-                    for name, limits in ranges.items()
-                },
-                enable_progress_bar=False,
-                enable_progress_report=False,
-            )
-        except Exception as error:  # ValueError, RuntimeError, KeyError from the engine's depths
-            raise ConversionError(
-                f"ai-edge-quantizer refused the graph: {error}",
-                hint=log.tail() or "Convert the float model with another bridge, and report it.",
-            ) from error
+    quantized = run_engine(
+        data,
+        partial(_configure, options=options, kept=kept),
+        {
+            name: {
+                "min": np.array([limits.min], dtype=np.float32),
+                "max": np.array([limits.max], dtype=np.float32),
+            }
+            for name, limits in ranges.items()
+        },
+    )
     return with_end_types(
-        restore_signatures(bytes(result.quantized_model), data),
-        input_dtype=options.input_dtype,
-        output_dtype=options.output_dtype,
+        quantized, input_dtype=options.input_dtype, output_dtype=options.output_dtype
     )
 
 
-def _configure(engine: Any, options: QuantizeSpec, kept: Collection[str]) -> None:
+def _configure(engine: Quantizer, options: QuantizeSpec, kept: Collection[str]) -> None:
     from ai_edge_quantizer import qtyping
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
-    granularity = qtyping.QuantGranularity
     engine.add_static_config(
         ".*",
         qtyping.TFLOperationName.ALL_SUPPORTED,
         activation_num_bits=8,
         weight_num_bits=8,
-        weight_granularity=(
-            granularity.CHANNELWISE if options.per_channel else granularity.TENSORWISE
-        ),
+        weight_granularity=weight_granularity(per_channel=options.per_channel),
     )
     if kept:
         # To the engine an operator is called by its outputs, each with a semicolon behind it.
