@@ -10,10 +10,13 @@ import numpy as np
 
 from benchmarks import direct, direct_tf
 from benchmarks.figure import Figure, Target
+from benchmarks.latency import NO_DOT_PRODUCT
 from benchmarks.ratio import ratio_of_medians
 from benchmarks.tf_job import Direct, TFJob
 from benchmarks.torch_run import drop, reported_drop
 from edgekit.capture import captured_output
+from edgekit.measure.host import this_host
+from edgekit.methods import METHODS
 
 NAMES = {
     "int8": "TFLiteConverter, full INT8",
@@ -30,12 +33,8 @@ def agreement(
     job: TFJob, report: dict[str, Any], done: Direct, *, limit: float | None = AGREEMENT
 ) -> Figure:
     """With the float model in TensorFlow, on the same samples."""
-    primary, ours = job.recipe.model.outputs[0], report["fidelity"]
-    theirs = {
-        way: direct.compare(_rows(done.reference, primary), _rows(answers, primary))
-        for way, answers in done.answers.items()
-    }
-    n = len(done.reference[primary])
+    ours, theirs = report["fidelity"], _compared(job, done)
+    n = len(done.reference[job.recipe.model.outputs[0]])
     return Figure(
         name=f"agreement, {job.recipe.name}",
         value=ours["agreement"],
@@ -47,6 +46,11 @@ def agreement(
             _chosen(report),
         ),
     )
+
+
+def agreement_of(job: TFJob, done: Direct, way: str) -> float:
+    """What ``agreement`` is held against where another file is the measure."""
+    return _compared(job, done)[way]["agreement"]
 
 
 def sqnr(job: TFJob, report: dict[str, Any], done: Direct) -> list[Figure]:
@@ -150,11 +154,23 @@ def conversion(job: TFJob) -> Figure:
     )
 
 
-def latency(job: TFJob, file: Path, other: Path, name: str, *, target: Target | None) -> Figure:
+def latency(
+    job: TFJob,
+    report: dict[str, Any],
+    file: Path,
+    other: Path,
+    name: str,
+    *,
+    target: Target | None,
+) -> Figure:
     """Time of ``other`` over that of edgekit's file, one thread, in turns."""
     sample = direct_tf.read_feeds(job.direct, "evaluation")[0][job.direct["inputs"][0]][0]
     ours, theirs = direct.time_in_turns([file, other], sample, 1, LATENCY_ROUNDS, RUNS_PER_ROUND)
     ratio = ratio_of_medians(np.median(theirs, axis=1).tolist(), np.median(ours, axis=1).tolist())
+    notes = [f"medians {np.median(ours):.3f} and {np.median(theirs):.3f} ms, 1 thread"]
+    host = this_host()
+    if METHODS[report["method"]].full_integer and host.int8_dot_product is False:
+        notes.append(NO_DOT_PRODUCT.format(cpu=host.cpu))
     return Figure(
         name=f"speed-up over {name}, {job.recipe.name}",
         value=ratio.value,
@@ -162,8 +178,17 @@ def latency(job: TFJob, file: Path, other: Path, name: str, *, target: Target | 
         target=target,
         ci=(ratio.low, ratio.high),
         ci_kind=f"95 % bootstrap of {LATENCY_ROUNDS} rounds",
-        notes=(f"medians {np.median(ours):.3f} and {np.median(theirs):.3f} ms, 1 thread",),
+        notes=tuple(notes),
     )
+
+
+def _compared(job: TFJob, done: Direct) -> dict[str, dict[str, float]]:
+    """Each way's answers against the float model's."""
+    primary = job.recipe.model.outputs[0]
+    return {
+        way: direct.compare(_rows(done.reference, primary), _rows(answers, primary))
+        for way, answers in done.answers.items()
+    }
 
 
 def _rows(answers: dict[str, np.ndarray], output: str) -> np.ndarray:

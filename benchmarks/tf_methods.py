@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -16,6 +17,7 @@ import click
 from benchmarks.context import circumstances, conclude, headline, new_console, say
 from benchmarks.figure import Figure, Target, render
 from edgekit.measure.host import this_host
+from edgekit.recipe import load_recipe
 
 LIBRARIES = ("tensorflow", "keras", "tf-keras", "ai-edge-litert", "ai-edge-quantizer", "numpy")
 
@@ -40,7 +42,8 @@ def fashion(folder: Path) -> list[Figure]:
 
 
 def fer(folder: Path) -> list[Figure]:
-    """The emotion network, against the quantized file its author ships."""
+    """The emotion network in full INT8 and with INT8 weights alone, each against the quantized file
+    its author ships, which has INT8 weights alone."""
     from benchmarks import tf_figures
     from benchmarks.tf_job import Peer, describe_tf_job, run_direct
     from benchmarks.torch_run import run_edgekit
@@ -51,15 +54,24 @@ def fer(folder: Path) -> list[Figure]:
         "65e3961bb68f497bd02a8d075da8409364db90004edb80c0c6cb15647c4de559",
     )
     job = describe_tf_job("fer_int8", ["int8", "dynamic"], folder, peer=peer)
-    say("fer_int8")
-    report = run_edgekit("fer_int8", folder / "edgekit")
-    say("fer_int8: directly")
-    done, file = run_direct(job, folder / "direct"), folder / "edgekit" / "model.tflite"
+    say("fer: directly")
+    done = run_direct(job, folder / "direct")
+    least = tf_figures.agreement_of(job, done, "peer")
+    figures = []
+    for name in ("fer_int8_weights", "fer_int8"):
+        say(name)
+        report, file = run_edgekit(name, folder / name), folder / name / "model.tflite"
+        # The same network and samples: only how it is quantized differs.
+        one = replace(job, recipe=load_recipe(name))
+        author = Path(job.direct["peer"])
+        figures += [
+            tf_figures.agreement(one, report, done, limit=least),
+            tf_figures.size(one, file, done, beside="peer", limit=1.0),
+            tf_figures.latency(one, report, file, author, peer.name, target=Target(">", 1.0)),
+        ]
     return [
-        tf_figures.agreement(job, report, done, limit=None),
-        tf_figures.size(job, file, done, beside="peer", limit=1.0),
-        tf_figures.latency(job, file, Path(job.direct["peer"]), peer.name, target=Target(">", 1.0)),
-        tf_figures.size(job, file, done, beside="int8"),
+        *figures,
+        tf_figures.size(job, folder / "fer_int8" / "model.tflite", done, beside="int8"),
         tf_figures.conversion(job),
     ]
 
@@ -79,7 +91,7 @@ def basic_pitch(folder: Path) -> list[Figure]:
     return [
         *tf_figures.sqnr(job, report, done),
         tf_figures.size(job, file, done, beside="int8_float_ops", limit=None),
-        tf_figures.latency(job, file, float_file, "its float .tflite", target=None),
+        tf_figures.latency(job, report, file, float_file, "its float .tflite", target=None),
     ]
 
 

@@ -25,6 +25,11 @@ def fer(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 @pytest.fixture(scope="module")
+def fer_weights(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return finished("fer_int8_weights", tmp_path_factory.mktemp("fer_weights"))
+
+
+@pytest.fixture(scope="module")
 def fashion(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return finished("fashion_int8", tmp_path_factory.mktemp("fashion"))
 
@@ -80,6 +85,17 @@ def _scores(interpreter: Interpreter, x: np.ndarray) -> np.ndarray:
     interpreter.set_tensor(taken["index"], x)
     interpreter.invoke()
     return interpreter.get_tensor(given["index"])[0]
+
+
+def test_fer_with_int8_weights_alone_says_so_and_keeps_more_in_fewer_bytes(
+    fer: Finished, fer_weights: Finished
+) -> None:
+    assert fer_weights.ran.code == 0, fer_weights.ran
+    report, full = fer_weights.read("report.json"), fer.read("report.json")
+    assert report["method"] == "litert_weight_only"
+    assert len(report["artefact"]["float_ops"]) == 33
+    assert report["fidelity"]["agreement"] > full["fidelity"]["agreement"]
+    assert report["size"]["bytes"] < full["size"]["bytes"]
 
 
 @pytest.mark.slow
