@@ -353,7 +353,7 @@ def test_a_model_that_crashes_its_runtime_is_survived_and_named(
 
 
 def test_a_network_the_engine_refuses(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(engine: object, options: object) -> None:
+    def refuse(engine: object, **settings: object) -> None:
         raise ValueError("no such recipe")
 
     monkeypatch.setattr("edgekit.methods.litert_static._configure", refuse)
