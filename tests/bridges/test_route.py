@@ -23,7 +23,7 @@ def _entry(**fields: Any) -> BridgeEntry:
 
 @pytest.fixture
 def longer_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONNX leads to a SavedModel, that to .tflite; and a second bridge from PyTorch by ONNX."""
+    """ONNX leads to a SavedModel, that to .tflite by two bridges; and PyTorch by ONNX too."""
 
     def entry(accepts: ModelKind, produces: ModelKind) -> BridgeEntry:
         return _entry(accepts=(accepts,), produces=produces)
@@ -60,13 +60,13 @@ def test_every_source_reaches_a_method_and_every_method_has_a_source() -> None:
 
 
 def test_nowhere_is_none() -> None:
-    assert find_route(ModelKind.KERAS, TFLITE) is None
+    assert find_route(ModelKind.ONNX, TFLITE) is None
     assert find_route(ModelKind.TORCH_MODULE, TFLITE, "no_such_bridge") is None
 
 
 @pytest.mark.usefixtures("longer_way")
 def test_the_fewest_bridges_unless_one_is_asked_for() -> None:
-    assert find_route(ModelKind.ONNX, TFLITE) == ("onnx_tf", "converter")
+    assert find_route(ModelKind.ONNX, TFLITE) == ("onnx_tf", "tflite_converter")
     assert find_route(ModelKind.TORCH_MODULE, TFLITE) == ("litert_torch",)
     chosen = find_route(ModelKind.TORCH_MODULE, TFLITE, "converter")
     assert chosen == ("torch_onnx", "onnx_tf", "converter")
