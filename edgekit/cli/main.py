@@ -115,4 +115,8 @@ def _run(args: list[str]) -> int:
             result: Any = cli.invoke(ctx)
     except click.exceptions.Exit as finished:
         return finished.exit_code
+    except SystemExit as error:  # no verb ends so: it is the user's code, deep in a framework
+        from edgekit.sources.factory import exit_told
+
+        raise exit_told(error, "the model's own code") from error
     return result if isinstance(result, int) else 0

@@ -30,7 +30,7 @@ from edgekit.data.stream_elements import Row, image_rows, input_rows
 from edgekit.errors import DataError, EdgekitError, UsageError
 from edgekit.progress import Progress
 from edgekit.recipe.schema import InputSpec, PreprocessSpec
-from edgekit.sources.factory import Factory, importable, locate_function
+from edgekit.sources.factory import Factory, exit_told, importable, locate_function
 from edgekit.types import Array, Role, Sample
 
 if TYPE_CHECKING:
@@ -253,6 +253,8 @@ def _elements(call: Callable[[], Any], located: Factory, name: str) -> Iterator[
             yield element
     except EdgekitError:
         raise
+    except SystemExit as error:
+        raise exit_told(error, name, DataError) from error
     except Exception as error:  # the user's own code
         what = f"{type(error).__name__}: {_last_line(error)}"
         raise DataError(

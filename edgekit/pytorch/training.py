@@ -21,7 +21,7 @@ from edgekit.progress import Progress
 from edgekit.pytorch.export import quiet_warnings, torch_threads, users_line
 from edgekit.recipe.schema import InputSpec, QatSpec
 from edgekit.runtimes.cause import condensed_cause
-from edgekit.sources.factory import Factory, importable, locate_function
+from edgekit.sources.factory import Factory, exit_told, importable, locate_function
 from edgekit.types import Sample
 
 if TYPE_CHECKING:
@@ -202,6 +202,8 @@ def _answer(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> Any:
         return model(*inputs.values())
     except EdgekitError:
         raise
+    except SystemExit as error:
+        raise exit_told(error, "fine-tuning: the model") from error
     except Exception as error:  # the model is the user's code: it may raise anything
         raise ConversionError(
             f"fine-tuning: the model fails on a batch of {len(next(iter(inputs.values())))}: "
@@ -227,6 +229,8 @@ def _users_loss(
         loss = function(model, inputs, labels)
     except EdgekitError:
         raise
+    except SystemExit as error:
+        raise exit_told(error, f"{KEY} {step.text}") from error
     except Exception as error:  # the user's own code
         place = users_line(error)
         raise SourceError(

@@ -11,6 +11,8 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from edgekit.cache import content_key, file_sha256
-from edgekit.errors import EdgekitError, MissingError, SourceError
+from edgekit.errors import EdgekitError, MissingError, SourceError, UsageError
 from edgekit.fetch import fetch_package
 from edgekit.fetch.source import parse_source
 from edgekit.progress import Progress
@@ -86,6 +88,9 @@ class Factory:
             ) from error
         except SyntaxError as error:
             raise SourceError(f"{error.filename}:{error.lineno}: {error.msg}") from error
+        except SystemExit as error:
+            what = f"{self.key} {self.text}: importing {self.file or name}"
+            raise exit_told(error, what) from error
         except Exception as error:  # the user's own code
             raise SourceError(
                 f"{self.key} {self.text}: importing {self.file or name} raised "
@@ -111,6 +116,8 @@ class Factory:
             return function(**arguments)
         except EdgekitError:
             raise
+        except SystemExit as error:
+            raise exit_told(error, f"{self.key} {self.text}") from error
         except Exception as error:  # the user's own code
             raise SourceError(
                 f"{self.key} {self.text} raised {type(error).__name__}: {error}",
@@ -178,6 +185,25 @@ def importable(paths: tuple[Path, ...]) -> Iterator[None]:
     finally:
         for path in added:
             sys.path.remove(path)
+
+
+def exit_told(error: SystemExit, what: str, told_as: type[UsageError] = SourceError) -> UsageError:
+    """The error for a ``sys.exit`` of the user's own code, which would end edgekit with a code of
+    its own choice: 0 would pass the gate. ``what`` is what called it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    installed = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+    others = (*installed, str(Path(__file__).parents[1]))
+    own = [
+        frame
+        for frame in frames
+        if not frame.filename.startswith("<")  # exit() itself is frozen
+        and not any(Path(frame.filename).is_relative_to(folder) for folder in others)
+    ]
+    place = (own or frames)[-1]
+    return told_as(
+        f"{what} called sys.exit({'' if error.code is None else repr(error.code)})",
+        hint=f"at {place.filename}:{place.lineno}; return, or raise an error, instead",
+    )
 
 
 def _parts(text: str, key: str) -> tuple[str, str]:

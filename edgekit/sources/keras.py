@@ -23,7 +23,7 @@ from edgekit.recipe.schema import ModelSpec
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.runtimes.session import Session
 from edgekit.runtimes.tf_function import TFSession, choose_threads
-from edgekit.sources.factory import Factory, importable, locate_function
+from edgekit.sources.factory import Factory, exit_told, importable, locate_function
 from edgekit.sources.factory import locate as locate_factory
 from edgekit.sources.keras_file import (
     KerasFile,
@@ -160,6 +160,8 @@ def load_file(
             return library.models.load_model(
                 file, custom_objects=objects, compile=False, safe_mode=not trust_lambda
             )
+        except SystemExit as error:
+            raise exit_told(error, f"{_CUSTOM} of {file}") from error
         except Exception as error:  # Keras raises many types, and custom classes any
             raise _unloadable(file, found, str(error)) from error
 

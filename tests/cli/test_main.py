@@ -279,6 +279,14 @@ def test_a_verb_exits_with_a_code(verb: Callable[[Callable[[], object]], None]) 
     assert main(["act"]) == 3
 
 
+def test_an_exit_of_the_users_code_is_no_pass(
+    verb: Callable[[Callable[[], object]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb(raiser(SystemExit(0)))
+    assert main(["act"]) == 2
+    assert "the model's own code called sys.exit(0)\n  at " in capsys.readouterr().err
+
+
 def test_a_recipe_with_a_typo_is_placed(tmp_path: Path) -> None:
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("extends: mobilenet_int8\nname: mine\nquantize:\n  metod: x\n")

@@ -216,6 +216,13 @@ def test_what_the_function_raises_is_told_with_its_file_and_line(tmp_path: Path)
     assert caught.value.hint == f"at {tmp_path / 'data.py'}:5"
 
 
+def test_a_function_that_exits_does_not_end_edgekit(tmp_path: Path) -> None:
+    body = f"import sys\ndef samples():\n    yield {X}\n    sys.exit(0)\n"
+    with pytest.raises(DataError, match=r"^data\.py:samples called sys\.exit\(0\)") as caught:
+        opened(tmp_path, body)
+    assert str(caught.value.hint).startswith(f"at {tmp_path / 'data.py'}:6;")
+
+
 def test_images_are_preprocessed_like_files(tmp_path: Path) -> None:
     body = (
         "def samples():\n"

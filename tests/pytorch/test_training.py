@@ -211,6 +211,7 @@ def test_a_training_step_of_the_users_own(tmp_path: Path) -> None:
     ("body", "error", "message"),
     [
         ("return labels.no_such_name", SourceError, r"raised AttributeError: .*my_step\.py:4"),
+        ("raise SystemExit(0)", SourceError, r"step called sys\.exit\(0\)"),
         ("return 1.0", SourceError, "returned a float, not a loss"),
         ("return None", SourceError, "returned a NoneType, not a loss"),
         ("return model(inputs['image'])[0]", SourceError, r"returned a tensor \[8, 3\]"),

@@ -139,6 +139,20 @@ def test_code_that_fails_is_a_source_error(tmp_path: Path, text: str, message: s
         _locate("model.py:build", tmp_path).call({})
 
 
+@pytest.mark.parametrize("text", ["import sys\nsys.exit(0)\n", "def build():\n    exit(0)\n"])
+def test_code_that_exits_does_not_end_edgekit(tmp_path: Path, text: str) -> None:
+    _write(tmp_path, "model.py", text)
+    with pytest.raises(SourceError, match=r"model\.py.* called sys\.exit\(0\)") as caught:
+        _locate("model.py:build", tmp_path).call({})
+    assert str(caught.value.hint).startswith(f"at {tmp_path / 'model.py'}:2;")
+
+
+def test_an_interrupt_in_the_factory_stays_one(tmp_path: Path) -> None:
+    _write(tmp_path, "model.py", "def build():\n    raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        _locate("model.py:build", tmp_path).call({})
+
+
 def test_an_argument_the_factory_does_not_take(tmp_path: Path) -> None:
     _write(tmp_path, "model.py", MODULE_TEXT)
     with pytest.raises(SourceError, match=r"raised TypeError: .*num_class") as caught:
