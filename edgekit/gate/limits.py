@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from edgekit.gate.check import Check, Status
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.size import Size
+from edgekit.methods import METHODS
 from edgekit.numerics.fidelity import Fidelity
 from edgekit.recipe.schema import GateSpec, QuantizeSpec
 from edgekit.tasks.task import MetricAccuracy
-from edgekit.types import ArtefactFacts
+from edgekit.types import ArtefactFacts, ArtefactFormat, FloatOp
+
+_SHOWN = 5
+_INTEGER_METHODS = {ArtefactFormat.TFLITE: "tflite_int8 or litert_static"}
+"""What makes files of integers alone in a format."""
 
 
 def check_limits(
@@ -46,7 +51,7 @@ def check_promise(
     full_integer = promises_full_integer if gate.full_integer is None else gate.full_integer
     return (
         *(_ends(quantize, facts) if promises_full_integer else ()),
-        *(_full_integer(quantize, facts) if full_integer else ()),
+        *(_full_integer(gate, quantize, facts) if full_integer else ()),
     )
 
 
@@ -67,30 +72,53 @@ def _ends(quantize: QuantizeSpec, facts: ArtefactFacts) -> Iterator[Check]:
         )
 
 
-def _full_integer(quantize: QuantizeSpec, facts: ArtefactFacts) -> Iterator[Check]:
+def _full_integer(gate: GateSpec, quantize: QuantizeSpec, facts: ArtefactFacts) -> Iterator[Check]:
+    """No float operator but the allowed ones. Those that the recipe's own rules left float are
+    allowed too where the method's promise is checked, not where ``gate.full_integer`` asks."""
     if facts.float_ops is None:
         yield _not_measured("artefact.full_integer", 0, "the format does not tell its operators")
         return
-    unexpected = [
-        op for op in facts.float_ops if op.op not in quantize.allow_float_ops and op.why is None
-    ]
-    by_rule = sum(op.why is not None for op in facts.float_ops)
-    if unexpected:
-        shown = "; ".join(str(op) for op in unexpected[:5])
-        more = f"; and {len(unexpected) - 5} more" if len(unexpected) > 5 else ""
-        why = f"{shown}{more} (list the operator in quantize.allow_float_ops to accept it)"
+    listed = [op for op in facts.float_ops if op.op not in quantize.allow_float_ops]
+    by_rule = [op for op in listed if op.why is not None]
+    refused = listed if gate.full_integer else [op for op in listed if op.why is None]
+    value: int | str = len(refused)
+    if refused:
+        shown = "; ".join(str(op) for op in refused[:_SHOWN])
+        more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
+        why = f"{shown}{more} ({_way_out(quantize, refused)})"
     else:
-        why = f"{facts.int8_mac_fraction or 0:.0%} of multiply-accumulates run on integers"
+        share = facts.int8_mac_fraction or 0
+        shown = "100%" if share == 1 else f"{min(share, 0.999):.1%}"
+        why = f"{shown} of multiply-accumulates run on integers"
         if by_rule:
-            why += f"; {by_rule} operators are float by quantize.modules"
+            value = f"{len(by_rule)} by quantize.modules"
+            of_all = f" of {facts.ops}" if facts.ops is not None else ""
+            operators = "operator is" if len(by_rule) == 1 else "operators are"
+            why = f"{len(by_rule)}{of_all} {operators} float by quantize.modules; {why}"
     yield Check(
         name="artefact.full_integer",
         required=True,
         limit=0,
-        value=len(unexpected),
-        status=Status.FAIL if unexpected else Status.PASS,
+        value=value,
+        status=Status.FAIL if refused else Status.PASS,
         why=why,
     )
+
+
+def _way_out(quantize: QuantizeSpec, refused: Sequence[FloatOp]) -> str:
+    """What to change in the recipe, so that ``refused`` are integer or accepted."""
+    reasons = sorted({op.why for op in refused if op.why is not None})
+    if reasons:
+        count = sum(op.why is not None for op in refused)
+        return (
+            f"{count} of {len(refused)}: {', '.join(reasons)}; remove the rule, or leave "
+            "gate.full_integer out"
+        )
+    method = METHODS.get(quantize.method)  # none: auto, whose candidates all take the option
+    if method is not None and "allow_float_ops" not in method.options:
+        other = _INTEGER_METHODS.get(method.produces)
+        return f"{quantize.method} leaves them float" + (f": take method {other}" if other else "")
+    return "list the operator in quantize.allow_float_ops to accept it"
 
 
 def _size(gate: GateSpec, size: Size) -> Iterator[Check]:

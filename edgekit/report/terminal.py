@@ -139,9 +139,14 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
         yield (
             "MACs in INT8",
             "",
-            f"{facts.int8_mac_fraction:.{0 if facts.int8_mac_fraction == 1 else 1}%}",
+            _int8_share(facts.int8_mac_fraction),
             f"{len(facts.float_ops)} of {facts.ops} ops float",
         )
+
+
+def _int8_share(fraction: float) -> str:
+    """A share short of all is never rounded up to it."""
+    return "100%" if fraction == 1 else f"{min(fraction, 0.999):.1%}"
 
 
 def _interval(metric: MetricAccuracy) -> str:

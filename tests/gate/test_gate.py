@@ -274,6 +274,37 @@ def test_float_operators_that_the_recipe_allows() -> None:
     assert (found.status, found.value) == (Status.PASS, 0)
 
 
+RULED = tuple(
+    replace(FLOAT_OPS[0], layer=f"net/{n}", why="the recipe leaves it out (quantize.modules[0])")
+    for n in range(7)
+)
+
+
+def test_operators_that_a_rule_left_float_fail_only_where_integers_were_asked_for() -> None:
+    facts = replace(FACTS, float_ops=RULED, ops=9, int8_mac_fraction=0.9996)
+    promised = check_named("artefact.full_integer", GateSpec(), facts=facts)
+    assert (promised.status, promised.value) == (Status.PASS, "7 by quantize.modules")
+    assert promised.why == (
+        "7 of 9 operators are float by quantize.modules; "
+        "99.9% of multiply-accumulates run on integers"
+    )
+    asked = check_named("artefact.full_integer", GateSpec(full_integer=True), facts=facts)
+    assert (asked.status, asked.value) == (Status.FAIL, 7)
+    assert "LEAKY_RELU at net/4; and 2 more (7 of 7: the recipe leaves it out" in asked.why
+    assert "quantize.modules[0]); remove the rule" in asked.why
+
+
+@pytest.mark.parametrize("method", ["tflite_dynamic", "tflite_float16", "litert_weight_only"])
+def test_a_method_without_allow_float_ops_is_not_told_to_use_it(method: str) -> None:
+    found = check_named(
+        "artefact.full_integer",
+        GateSpec(full_integer=True),
+        quantize=replace(QUANTIZE, method=method),
+        facts=replace(FACTS, float_ops=FLOAT_OPS),
+    )
+    assert f"({method} leaves them float: take method tflite_int8 or litert_static)" in found.why
+
+
 def test_a_long_list_of_float_operators_is_counted() -> None:
     found = check_named(
         "artefact.full_integer", GateSpec(), facts=replace(FACTS, float_ops=FLOAT_OPS * 4)
