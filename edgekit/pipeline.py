@@ -1,6 +1,7 @@
 """The stages of a run, in their order. No other module knows it.
 
-make:   locate -> data -> float graph -> quantize; of several methods the best on dev is kept
+make:   locate -> data -> float graph -> quantize -> metadata; of several methods the best on dev
+        is kept
 judge:  inspect -> fidelity -> accuracy -> latency -> gate
 """
 
@@ -59,15 +60,6 @@ def quantize(
     final = out or default_folder(recipe.name, content_key(recipe_to_dict(recipe)))
     with run_folder(final, force=force) as folder:
         made = make(run, folder)
-        if made.quantized.artefact.format is ArtefactFormat.TFLITE:
-            with run.stage("metadata"):
-                finish_tflite(
-                    made.quantized.artefact.path,
-                    run.recipe,
-                    source=made.source,
-                    baseline=made.quantized.baseline,
-                    labels=made.labels,
-                )
         report = judge(run, made, final)
         write_run(
             folder, report, recipe, made.source, made.quantized.baseline, made.data, made.labels
@@ -103,14 +95,19 @@ def make(run: Run, folder: Path) -> Made:
         (method,) = methods
         model, hops = _reach_method(run, source, data, method)
         quantized = _quantize(run, method, model, data, folder)
+        _finish(run, source, labels, quantized)
         return Made(source, labels, data, hops, quantized)
-    hops, attempts = _attempts(run, source, data, methods)
+    hops, attempts = _attempts(run, source, labels, data, methods)
     quantized, choice = best_on_dev(run, source, data.dev, attempts, folder)
     return Made(source, labels, data, hops, quantized, (choice,))
 
 
 def _attempts(
-    run: Run, source: SourceModel, data: RunData, methods: tuple[str, ...]
+    run: Run,
+    source: SourceModel,
+    labels: Labels | None,
+    data: RunData,
+    methods: tuple[str, ...],
 ) -> tuple[tuple[Hop, ...], dict[str, Attempt]]:
     """What makes each candidate. The bridges are crossed first, so that none of them pays for
     what they share."""
@@ -123,10 +120,22 @@ def _attempts(
             attempts[method] = partial(_fail, error)
             continue
         crossed |= {hop.bridge: hop for hop in hops}
-        attempts[method] = partial(
-            _quantize, run, method, model, data, stage_name=f"quantize: {method}"
-        )
+        attempts[method] = partial(_attempt, run, source, labels, method, model, data)
     return tuple(crossed.values()), attempts
+
+
+def _attempt(
+    run: Run,
+    source: SourceModel,
+    labels: Labels | None,
+    method: str,
+    model: SourceModel,
+    data: RunData,
+    folder: Path,
+) -> Quantized:
+    quantized = _quantize(run, method, model, data, folder, stage_name=f"quantize: {method}")
+    _finish(run, source, labels, quantized)
+    return quantized
 
 
 def _fail(error: EdgekitError, folder: Path) -> Quantized:
@@ -249,6 +258,19 @@ def _quantize(
         quantized = load_method(method).quantize(job)
         stage.cached = quantized.calibration_cached
     return quantized
+
+
+def _finish(run: Run, source: SourceModel, labels: Labels | None, quantized: Quantized) -> None:
+    """Before anything is measured, so that sizes are those of the files that stay."""
+    made = (quantized.artefact, *quantized.alternatives.values())
+    files = [each.path for each in made if each.format is ArtefactFormat.TFLITE]
+    if not files:
+        return
+    with run.stage("metadata"):
+        for file in files:
+            finish_tflite(
+                file, run.recipe, source=source, baseline=quantized.baseline, labels=labels
+            )
 
 
 def _remark_on(run: Run, data: RunData) -> None:

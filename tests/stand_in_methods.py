@@ -55,6 +55,14 @@ def crashing(job: QuantizeJob) -> Quantized:
     return quantized
 
 
+def renaming(job: QuantizeJob) -> Quantized:
+    """A file whose output has another name."""
+    quantized = LitertStatic().quantize(job)
+    data = quantized.artefact.path.read_bytes()
+    quantized.artefact.path.write_bytes(data.replace(b"scores", b"stores"))
+    return quantized
+
+
 def refusing(job: QuantizeJob) -> Quantized:
     """Leaves half a file and gives up."""
     (job.folder / "model.tflite").write_bytes(b"half")
@@ -68,7 +76,7 @@ def missing(job: QuantizeJob) -> Quantized:
 
 STAND_INS: dict[str, Callable[[QuantizeJob], Quantized]] = {
     function.__name__: function
-    for function in (coarse, with_float_ends, crashing, refusing, missing)
+    for function in (coarse, with_float_ends, crashing, renaming, refusing, missing)
 }
 
 

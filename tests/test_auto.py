@@ -21,6 +21,7 @@ from edgekit.errors import ConversionError, DataError, MissingError
 from edgekit.gate.check import Verdict
 from edgekit.methods import METHODS
 from edgekit.report import Report
+from edgekit.tflite.metadata_read import read_metadata
 from edgekit.types import Role
 from tests.stand_in_methods import STAND_INS, entry
 from tests.tiny_runs import write_arrays, write_model, write_recipe
@@ -82,8 +83,13 @@ def test_the_better_one_is_kept_and_the_other_stands_beside_it(
     assert report.alternatives["coarse"].fidelity.sqnr_db < report.fidelity.sqnr_db
     manifest = json.loads((home / "out" / "manifest.json").read_text())
     sizes = {each["name"]: each["size_bytes"] for each in choice["candidates"]}
-    assert manifest["outputs"]["model.tflite"]["bytes"] >= sizes["litert_static"]  # + metadata
-    assert manifest["outputs"]["model.coarse.tflite"]["bytes"] == sizes["coarse"]
+    for name, file in (("litert_static", "model.tflite"), ("coarse", "model.coarse.tflite")):
+        assert manifest["outputs"][file]["bytes"] == sizes[name]
+        described = read_metadata(home / "out" / file)
+        assert described is not None
+        assert described.name == "tiny"
+    assert report.size.bytes == sizes["litert_static"]
+    assert report.alternatives["coarse"].size.bytes == sizes["coarse"]
     assert sorted(path.name for path in (home / "out").iterdir()) == [
         "contract.json",
         "manifest.json",
@@ -118,11 +124,13 @@ def test_each_stage_is_timed_by_the_candidates_name(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = run(home, monkeypatch, "coarse", "litert_static")
-    assert [stage.name for stage in report.stages][:7] == [
+    assert [stage.name for stage in report.stages][:9] == [
         "locate",
         "data",
         "quantize: coarse",
+        "metadata",
         "quantize: litert_static",
+        "metadata",
         "reference",
         "dev: coarse",
         "dev: litert_static",
@@ -147,6 +155,7 @@ def test_a_file_that_is_not_what_was_asked_for_loses_whatever_it_measures(
     [
         ("refusing", "no kernel for SEARCH at net/find"),
         ("crashing", "crashed"),
+        ("renaming", "does not keep the model's outputs"),
         ("missing", "tensorflow is not installed"),
     ],
 )

@@ -139,8 +139,8 @@ def _remark_on_growth(run: Run, size: Size) -> None:
     if size.ratio >= 1:
         run.note(
             f"the quantized file is no smaller than the float one ({size.ratio:.3f} x): in a model "
-            "this small the scales and operators that quantizing adds outweigh the weights it "
-            "shrinks"
+            "this small the scales, operators and metadata that quantizing adds outweigh the "
+            "weights it shrinks"
         )
 
 

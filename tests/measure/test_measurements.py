@@ -57,15 +57,19 @@ def test_each_model_that_is_run_is_named(run: Run, made: Made) -> None:
     ]
 
 
-@pytest.mark.parametrize("padding", [0, 100_000])
-def test_a_file_that_did_not_shrink_is_remarked_on(run: Run, made: Made, padding: int) -> None:
-    quantized = made.quantized
-    file = quantized.artefact.path
-    bigger = file.with_name("bigger.tflite")
-    bigger.write_bytes(file.read_bytes() + bytes(padding))
-    artefact = dataclasses.replace(quantized.artefact, path=bigger)
-    measured = measure(run, made.source, quantized.baseline, artefact, made.data, {})
-    assert (measured.size.ratio >= 1) is bool(padding)
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_file_that_did_not_shrink_is_remarked_on(run: Run, made: Made, grown: bool) -> None:
+    artefact, baseline = made.quantized.artefact, made.quantized.baseline
+    bigger = artefact.path.with_name("bigger.tflite")
+    if grown:
+        bigger.write_bytes(artefact.path.read_bytes() + bytes(100_000))
+        artefact = dataclasses.replace(artefact, path=bigger)
+    else:
+        bigger.write_bytes(baseline.files["model"].read_bytes() + bytes(100_000))
+        baseline = dataclasses.replace(baseline, files={"model": bigger})
+    measured = measure(run, made.source, baseline, artefact, made.data, {})
+    assert (measured.size.ratio >= 1) is grown
     remarks = [note for note in run.notes if "no smaller than the float one" in note]
-    assert len(remarks) == bool(padding)
+    assert len(remarks) == grown
+    assert all("metadata" in remark for remark in remarks)
     assert all(f"({measured.size.ratio:.3f} x)" in remark for remark in remarks)
