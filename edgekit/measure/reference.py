@@ -32,6 +32,8 @@ def reference_predictions(
             "inputs": source.inputs,
             "outputs": source.outputs,
             "data": [dataset.fingerprint for dataset in datasets],
+            # The answers are kept with the samples' ids, which name the file or function.
+            "names": [list(dataset.images) for dataset in datasets],
         }
     )
 
