@@ -9,11 +9,15 @@ work raises it again, and whatever ends the command then is that Ctrl-C.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from edgekit.progress import Progress, Task
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 _HANDLED = {
     signal.SIGINT: signal.default_int_handler,
@@ -21,6 +25,7 @@ _HANDLED = {
     signal.SIGHUP: signal.SIG_DFL,
 }
 _stopped = False
+_tell_of_others = sys.unraisablehook
 
 
 def install() -> None:
@@ -28,17 +33,26 @@ def install() -> None:
 
     A signal that is ignored, or handled by somebody else, stays so.
     """
-    global _stopped
+    global _stopped, _tell_of_others
     _stopped = False
     for number, default in _HANDLED.items():
         if signal.getsignal(number) == default:
             signal.signal(number, _stop)
+    if sys.unraisablehook is not _tell_of_dropped:
+        _tell_of_others = sys.unraisablehook
+        sys.unraisablehook = _tell_of_dropped
 
 
 def _stop(signum: int, frame: object) -> NoReturn:
     global _stopped
     _stopped = True
     raise KeyboardInterrupt
+
+
+def _tell_of_dropped(dropped: UnraisableHookArgs) -> None:
+    # Ours is not lost, so a page about a Ctrl-C that was ignored would be wrong.
+    if not (_stopped and issubclass(dropped.exc_type, KeyboardInterrupt)):
+        _tell_of_others(dropped)
 
 
 def stopped() -> bool:

@@ -61,7 +61,20 @@ def test_it_is_not_lost(how: str, printed: str, number: str, repository: Path) -
     )
     assert ran.returncode == 130, ran
     assert ran.stdout == printed
-    assert ran.stderr.splitlines()[-1] == "interrupted"
+    assert ran.stderr == "interrupted\n"
+
+
+def test_other_things_that_python_drops_are_still_told(repository: Path) -> None:
+    program = (
+        "from edgekit.cli import interrupt; interrupt.install()\n"
+        "class Broken:\n"
+        "    def __del__(self): raise ValueError('of a destructor')\n"
+        "Broken()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=repository, capture_output=True, text=True
+    )
+    assert "ValueError: of a destructor" in ran.stderr
 
 
 def test_a_signal_that_is_ignored_stays_ignored(repository: Path) -> None:
