@@ -130,7 +130,10 @@ def _moved(artefact: Artefact, file: Path) -> Artefact:
 def _nothing_made(failed: Mapping[str, EdgekitError]) -> EdgekitError:
     if all(isinstance(error, MissingError) for error in failed.values()):
         return next(iter(failed.values()))
-    reasons = "".join(f"\n  {name}: {error.message}" for name, error in failed.items())
+    by_reason: dict[str, list[str]] = {}  # what one converter refuses, its other methods do too
+    for name, error in failed.items():
+        by_reason.setdefault(error.message, []).append(name)
+    reasons = "".join(f"\n  {', '.join(names)}: {why}" for why, names in by_reason.items())
     hints = dict.fromkeys(error.hint for error in failed.values() if error.hint)
     return ConversionError(
         f"none of the methods that auto tries could quantize the model:{reasons}",

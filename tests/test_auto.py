@@ -182,6 +182,18 @@ def test_all_that_fail_give_all_their_reasons(home: Path, monkeypatch: pytest.Mo
     assert not (home / "out").exists()
 
 
+def test_a_reason_that_several_share_is_told_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS, "balking", entry("refusing"))
+    with pytest.raises(ConversionError) as caught:
+        run(home, monkeypatch, "refusing", "missing", "balking")
+    assert caught.value.message.splitlines()[1:] == [
+        "  refusing, balking: no kernel for SEARCH at net/find",
+        "  missing: tensorflow is not installed",
+    ]
+
+
 def test_nothing_that_could_run_at_all_is_a_missing_package(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
