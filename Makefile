@@ -20,7 +20,7 @@ demo: ## quantize MobileNetV2 by its shipped recipe, all set-up included
 	@$(BIN)/edgekit quantize --recipe mobilenet_int8 $(ARGS)
 
 lint: ## style and types
-	@.ci/environment demo,tensorflow,dev
+	@.ci/environment demo,tensorflow,onnx,dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -29,7 +29,7 @@ test: lint ## style, types and the default tests, all set-up included
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: ## the tests that take minutes
-	@.ci/environment demo,tensorflow,dev
+	@.ci/environment demo,tensorflow,onnx,dev
 	@code=0; $(BIN)/python -m pytest -m slow $(ARGS) || code=$$?; \
 	if [ $$code = 5 ]; then echo "no test is marked slow: nothing was tested"; exit 0; fi; \
 	exit $$code

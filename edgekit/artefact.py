@@ -13,6 +13,7 @@ from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFacts, ArtefactFormat, S
 
 INSPECTORS: dict[ArtefactFormat, str] = {
     ArtefactFormat.TFLITE: "edgekit.tflite.facts",
+    ArtefactFormat.ONNX: "edgekit.onnx.facts",
     ArtefactFormat.PT2: "edgekit.pytorch.program_facts",
     ArtefactFormat.TORCHSCRIPT: "edgekit.pytorch.script_facts",
 }

@@ -7,10 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edgekit.entry import Entry
+from edgekit.recipe.schema import OnnxSpec
 from edgekit.types import ModelKind
 
 if TYPE_CHECKING:
+    from edgekit.progress import Progress
     from edgekit.sources.source import SourceModel
+
+
+@dataclass(frozen=True)
+class BridgeJob:
+    """All a bridge may use: a ``source`` of a kind it accepts, a ``folder`` to write to."""
+
+    source: SourceModel
+    folder: Path
+    onnx: OnnxSpec
+    progress: Progress
 
 
 class Bridge(Protocol):
@@ -19,11 +31,12 @@ class Bridge(Protocol):
     def version(self) -> str:
         """What a cached conversion depends on besides the model: tool versions, own revision."""
 
-    def convert(self, source: SourceModel, folder: Path) -> Path:
-        """Write the converted model into ``folder`` and return its path.
+    def convert(self, job: BridgeJob) -> Path:
+        """Write the converted model into the job's folder and return its path.
 
         Raises:
             ConversionError: the converter refused the model; its cause is condensed.
+            MissingError: its isolated environment cannot be made.
         """
 
     def open(self, file: Path, source: SourceModel) -> SourceModel:
@@ -36,6 +49,8 @@ class BridgeEntry(Entry):
 
     accepts: tuple[ModelKind, ...]
     produces: ModelKind
+    environment: str | None = None
+    """Name of the isolated environment it converts in; made on first use."""
 
     def load(self) -> Bridge:
         """See ``Entry.make``."""

@@ -7,16 +7,19 @@ import json
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from edgekit.bridges import BRIDGES
+from edgekit.bridges import BRIDGES, BridgeJob
 from edgekit.bridges.verify import Hop, HopOutput, verify_hop
 from edgekit.cache import Cache, content_key
 from edgekit.progress import Progress
+from edgekit.recipe.schema import OnnxSpec
 from edgekit.sources.source import SourceModel
-from edgekit.types import Sample
+from edgekit.types import ModelKind, Sample
 
 VERIFY_SAMPLES = 8
 _HOP_FILE = "hop.json"
+_AS_PREFERRED = OnnxSpec()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,7 @@ def cross(
     threads: int,
     cache: Cache,
     progress: Progress,
+    onnx: OnnxSpec = _AS_PREFERRED,
 ) -> Crossing:
     """Take ``model`` over the bridge called ``name``; the first few of ``samples`` verify it.
 
@@ -45,19 +49,20 @@ def cross(
         MismatchError: the converted model answers differently.
     """
     bridge = BRIDGES[name].load()
-    key = content_key(
-        {
-            "model": model.fingerprint,
-            "bridge": name,
-            "version": bridge.version(),
-            "inputs": model.inputs,
-            "outputs": model.outputs,
-        }
-    )
+    parts: dict[str, Any] = {
+        "model": model.fingerprint,
+        "bridge": name,
+        "version": bridge.version(),
+        "inputs": model.inputs,
+        "outputs": model.outputs,
+    }
+    if BRIDGES[name].produces is ModelKind.ONNX:
+        parts["onnx"] = onnx
+    key = content_key(parts)
 
     def convert(folder: Path) -> None:
         with progress.task(f"Converting with {name}"):
-            file = bridge.convert(model, folder)
+            file = bridge.convert(BridgeJob(model, folder, onnx, progress))
         with (
             progress.task(f"Verifying {name}"),
             model.open_session(threads) as before,

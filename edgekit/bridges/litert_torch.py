@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edgekit.bridges.bridge import Bridge
+from edgekit.bridges.bridge import Bridge, BridgeJob
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
 from edgekit.recipe.schema import InputSpec
@@ -27,13 +27,14 @@ class LitertTorch:
     def version(self) -> str:
         return f"litert-torch {version('litert-torch')}, torch {version('torch')}, {_REVISION}"
 
-    def convert(self, source: SourceModel, folder: Path) -> Path:
+    def convert(self, job: BridgeJob) -> Path:
+        source = job.source
         torch = require_torch()
         from edgekit.bridges.channels_last import ChannelsLast
 
         module = ChannelsLast(_module(source), source.inputs, source.outputs)
         examples = tuple(_example(torch, spec) for spec in source.inputs)
-        file = folder / "model.float.tflite"
+        file = job.folder / "model.float.tflite"
         with captured_output() as log, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:

@@ -10,13 +10,13 @@ from edgekit.types import ModelKind
 
 
 def find_route(
-    start: ModelKind, accepted: Collection[ModelKind], bridge: str = "auto"
+    start: ModelKind, accepted: Collection[ModelKind], bridge: str = "first"
 ) -> tuple[str, ...] | None:
     """Names of the fewest bridges to cross; ``()`` if none is needed, ``None`` if none leads there.
 
-    ``bridge`` restricts the last hop to that bridge; ``"auto"`` leaves the choice open.
+    ``bridge`` restricts the last hop to that bridge; ``"first"`` and ``"auto"`` leave it open.
     """
-    if start in accepted and bridge == "auto":
+    if start in accepted and bridge in ("first", "auto"):
         return ()
     waiting: deque[tuple[ModelKind, tuple[str, ...]]] = deque([(start, ())])
     seen = {start}
@@ -25,7 +25,7 @@ def find_route(
         for name, entry in BRIDGES.items():
             if kind not in entry.accepts:
                 continue
-            if entry.produces in accepted and bridge in ("auto", name):
+            if entry.produces in accepted and bridge in ("first", "auto", name):
                 return (*route, name)
             if entry.produces not in seen:
                 seen.add(entry.produces)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgekit.bridges.bridge import Bridge
+from edgekit.bridges.bridge import Bridge, BridgeJob
 from edgekit.sources.source import SourceModel
 from edgekit.sources.tf_checks import tensorflow_version
 from edgekit.sources.tflite import float_tflite
@@ -20,8 +20,9 @@ class TFLiteConverter:
     def version(self) -> str:
         return f"tensorflow {tensorflow_version()}, {_REVISION}"
 
-    def convert(self, source: SourceModel, folder: Path) -> Path:
-        file = folder / "model.float.tflite"
+    def convert(self, job: BridgeJob) -> Path:
+        source = job.source
+        file = job.folder / "model.float.tflite"
         file.write_bytes(convert(source.value, source.inputs, source.outputs, scheme=Scheme.FLOAT))
         return file
 

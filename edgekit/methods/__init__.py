@@ -9,6 +9,7 @@ from edgekit.types import ArtefactFormat, ModelKind
 _TORCH = (ModelKind.TORCH_MODULE, ModelKind.EXPORTED_PROGRAM)
 _INSTALL = "pip install 'edgekit[torch]'"
 _TENSORFLOW = (ModelKind.KERAS, ModelKind.SAVED_MODEL, ModelKind.CONCRETE_FUNCTION)
+_INSTALL_ONNX = "pip install 'edgekit[onnx]'"
 _INSTALL_TENSORFLOW = "pip install 'edgekit[tensorflow]'"
 
 AUTO = "auto"
@@ -137,10 +138,28 @@ METHODS: dict[str, MethodEntry] = {
         summary="FLOAT16 weights (TFLiteConverter)",
         options=("select_tf_ops",),
     ),
+    "ort_static": MethodEntry(
+        module="edgekit.methods.ort_static",
+        accepts=(ModelKind.ONNX,),
+        produces=ArtefactFormat.ONNX,
+        requires=("onnx", "onnxruntime"),
+        install=_INSTALL_ONNX,
+        summary="static INT8 .onnx with QuantizeLinear/DequantizeLinear (ONNX Runtime)",
+        options=("estimator", "per_channel", "modules"),
+    ),
+    "ort_dynamic": MethodEntry(
+        module="edgekit.methods.ort_dynamic",
+        accepts=(ModelKind.ONNX,),
+        produces=ArtefactFormat.ONNX,
+        requires=("onnx", "onnxruntime"),
+        install=_INSTALL_ONNX,
+        summary="dynamic INT8 .onnx: MatMul, Gemm, LSTM, Gather (ONNX Runtime)",
+        options=("per_channel", "modules"),
+    ),
 }
 
 
-def candidates(kind: ModelKind, bridge: str = "auto") -> tuple[str, ...]:
+def candidates(kind: ModelKind, bridge: str = "first") -> tuple[str, ...]:
     """What ``auto`` tries for a source model of ``kind``, where ``bridge`` leads (see
     ``find_route``). The first of equals is taken."""
     names = ("tflite_int8", "litert_static") if kind in _TENSORFLOW else ("litert_static",)

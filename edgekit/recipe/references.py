@@ -40,7 +40,7 @@ def _estimator(recipe: Recipe) -> Findings:
 
 
 def _bridge(recipe: Recipe) -> Findings:
-    yield from _known(("quantize", "bridge"), recipe.quantize.bridge, ("auto", *BRIDGES))
+    yield from _known(("quantize", "bridge"), recipe.quantize.bridge, ("first", "auto", *BRIDGES))
 
 
 def _options_of_the_method(recipe: Recipe) -> Findings:
@@ -88,16 +88,16 @@ def _ends_of_the_method(recipe: Recipe) -> Findings:
 def _a_way_to_the_method(recipe: Recipe) -> Findings:
     """Judged by what the model may turn out to be; the file itself is not opened here."""
     method, bridge = recipe.quantize.method, recipe.quantize.bridge
-    if method not in (AUTO, *METHODS) or bridge not in ("auto", *BRIDGES):
+    if method not in (AUTO, *METHODS) or bridge not in ("first", "auto", *BRIDGES):
         return
     if _reached(recipe, bridge):
         return
-    if bridge != "auto" and (able := _reached(recipe, "auto")):
+    if bridge not in ("first", "auto") and (able := _reached(recipe, "first")):
         message = (
             f"'{bridge}' does not lead from this {recipe.model.framework} model to "
             f"{' or '.join(map(repr, able))}"
         )
-        yield Finding(("quantize", "bridge"), message, "write bridge: auto")
+        yield Finding(("quantize", "bridge"), message, "leave the key out, or write bridge: auto")
         return
     kinds = " or ".join(kind.value for kind in _possible_kinds(recipe.model))
     if method == AUTO:

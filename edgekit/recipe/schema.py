@@ -85,7 +85,7 @@ class MoreWeightsSpec:
 class ModelSpec:
     """The trained model."""
 
-    framework: Literal["pytorch", "keras", "tensorflow", "tflite"] = field(
+    framework: Literal["pytorch", "keras", "tensorflow", "onnx", "tflite"] = field(
         metadata=_doc("framework the model comes from; 'tensorflow' is a SavedModel or a function")
     )
     inputs: tuple[InputSpec, ...] = field(metadata=_doc("inputs of the model, in call order"))
@@ -109,7 +109,7 @@ class ModelSpec:
         default=None,
         metadata=_doc(
             "a saved model instead of a factory: .pt2, TorchScript, .keras, .h5, a SavedModel "
-            "folder, .tflite",
+            "folder, .onnx, .tflite",
             refers="source",
         ),
     )
@@ -316,7 +316,13 @@ class QuantizeSpec:
     backend: Literal["auto", "xnnpack", "x86", "arm", "onednn", "qnnpack", "fbgemm"] = field(
         default="auto", metadata=_doc("kernels that a PyTorch artefact is made for")
     )
-    bridge: str = field(default="auto", metadata=_doc("bridge to the method's format, or 'auto'"))
+    bridge: str = field(
+        default="first",
+        metadata=_doc(
+            "last bridge to the method's format; 'first': of all ways the first that holds; "
+            "'auto': all are tried, and the best on the dev samples is kept"
+        ),
+    )
     estimator: str = field(default="minmax", metadata=_doc("activation range estimator"))
     input_dtype: Literal["int8", "uint8", "int16", "float32"] = field(
         default="int8", metadata=_doc("type of the artefact's inputs")
@@ -343,6 +349,22 @@ class QuantizeSpec:
     )
     seed: int = field(
         default=0, metadata=_doc("seed of everything random in the method", at_least=0)
+    )
+
+
+@dataclass(frozen=True)
+class OnnxSpec:
+    """What a bridge writes where it makes an ONNX model."""
+
+    opset: int | None = field(
+        default=None,
+        metadata=_doc(
+            "version of ONNX's operator set", at_least=13, default="what the exporter prefers"
+        ),
+    )
+    free_batch: bool = field(
+        default=False,
+        metadata=_doc("leave the first axis of every input open; runs still feed one sample"),
     )
 
 
@@ -394,6 +416,13 @@ class GateSpec:
     speedup_min: float | None = field(
         default=None, metadata=_doc("float time / quantized time on the host, e.g. 1.0", above=0)
     )
+    tflite_runtime_2_14: bool | None = field(
+        default=None,
+        metadata=_doc(
+            "whether a .tflite has to run and agree on tflite-runtime 2.14 too; false shows it "
+            "without judging; by default it is not tried"
+        ),
+    )
     full_integer: bool | None = field(
         default=None,
         metadata=_doc(
@@ -426,6 +455,7 @@ class Recipe:
     calibration: CalibrationSpec = field(metadata=_doc("the representative dataset"))
     evaluate: EvaluateSpec = field(metadata=_doc("what it is judged on"))
     quantize: QuantizeSpec = field(default=QuantizeSpec(), metadata=_doc("how it is compressed"))
+    onnx: OnnxSpec = field(default=OnnxSpec(), metadata=_doc("ONNX models made on the way"))
     schema: int = field(default=SCHEMA_VERSION, metadata=_doc("version of this format; 1"))
     summary: str = field(
         default="", metadata=_doc("one line, shown by 'recipes list'", may_be_empty=True)

@@ -13,6 +13,7 @@ from edgekit.runtimes.session import Session
 
 RUNTIMES = {
     "litert": "edgekit.runtimes.litert",
+    "onnxruntime": "edgekit.runtimes.onnx_runtime",
     "torchscript": "edgekit.runtimes.torchscript",
     "torch_export": "edgekit.runtimes.torch_export",
     "torch_inductor": "edgekit.runtimes.torch_inductor",

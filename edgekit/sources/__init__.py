@@ -17,6 +17,7 @@ FRAMEWORKS: dict[str, tuple[ModelKind, ...]] = {
     "pytorch": (ModelKind.TORCH_MODULE, ModelKind.EXPORTED_PROGRAM, ModelKind.TORCHSCRIPT),
     "keras": (ModelKind.KERAS,),
     "tensorflow": (ModelKind.SAVED_MODEL, ModelKind.CONCRETE_FUNCTION),
+    "onnx": (ModelKind.ONNX,),
     "tflite": (ModelKind.FLOAT_TFLITE,),
 }
 """What kinds of model each ``model.framework`` can turn out to be."""

@@ -27,8 +27,8 @@ class Classification:
         """See ``OutputTask.score``: proportions of right answers, compared sample by sample."""
         labels, ids = float_model.labels, float_model.ids
         assert labels is not None
-        before = self.correct(float_model.outputs[primary], labels, ids)
-        after = self.correct(quantized.outputs[primary], labels, ids)
+        before = self.correct(float_model.outputs[primary], labels, ids, name=primary)
+        after = self.correct(quantized.outputs[primary], labels, ids, name=primary)
         return {name: _metric(right, after[name]) for name, right in before.items()}
 
     def correct(self, output: Array, labels: Array, ids: tuple[str, ...]) -> Mapping[str, Array]:

@@ -31,7 +31,7 @@ def schema() -> Any:
     except ImportError as error:
         raise MissingError(
             "reading a .tflite file needs the package ai-edge-litert",
-            hint="pip install 'edgekit[torch]'",
+            hint="pip install 'edgekit[torch]', or 'edgekit[tensorflow]' for TensorFlow models",
         ) from error
     return schema_py_generated
 
@@ -50,7 +50,8 @@ def unpack(data: bytes, name: str = "model") -> Any:
     into ``data``; they are brought into the tree, so that ``pack`` writes them.
 
     Raises:
-        SourceError: not a TFLite file, or one cut short or damaged.
+        SourceError: not a TFLite file, or one cut short or damaged; names that are not UTF-8 are
+            damage too.
     """
     if data[4:8] != FILE_IDENTIFIER:
         raise SourceError(
@@ -61,7 +62,14 @@ def unpack(data: bytes, name: str = "model") -> Any:
         model = schema().ModelT.InitFromPackedBuf(data, 0)
         if not model.subgraphs or model.operatorCodes is None:
             raise ValueError("it holds no graph")
+        for found in _names(model):
+            text(found)
         _bring_in(model, data)
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{name} is damaged: it names something {error.object!r}, which is not UTF-8",
+            hint="Copy or convert the file again.",
+        ) from error
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, MemoryError) as error:
         cause = "it points beyond its end" if isinstance(error, struct.error) else error
         raise SourceError(
@@ -80,6 +88,19 @@ def pack(model: Any) -> bytes:
     builder = SharingBuilder(_INITIAL_BUILDER_BYTES)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _names(model: Any) -> Iterator[bytes | None]:
+    """Everything in ``model`` that has a name; engines fail on one that is no text."""
+    for code in model.operatorCodes:
+        yield code.customCode
+    for graph in model.subgraphs:
+        yield graph.name
+        yield from (tensor.name for tensor in graph.tensors or ())
+    for signature in model.signatureDefs or ():
+        yield signature.signatureKey
+        yield from (end.name for end in (*(signature.inputs or ()), *(signature.outputs or ())))
+    yield from (entry.name for entry in model.metadata or ())
 
 
 def _bring_in(model: Any, data: bytes) -> None:
@@ -166,7 +187,7 @@ def add_tensor(
 
 
 def text(name: bytes | str | None) -> str:
-    """A schema string as ``str``."""
+    """A schema string as ``str``; in a tree that ``unpack`` made all of them are."""
     if name is None:
         return ""
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+    return name.decode("utf-8") if isinstance(name, bytes) else name

@@ -38,6 +38,31 @@ def test_constants_that_were_cut_off_are_damage() -> None:
             parse_graph(behind[:length])
 
 
+@pytest.mark.parametrize("where", ["tensor", "output", "signature", "graph", "metadata", "custom"])
+def test_a_name_that_is_no_text_is_damage(where: str) -> None:
+    model = unpack(models.float_model())
+    entry = schema().MetadataT()
+    entry.name, entry.buffer = b"notes", 0
+    model.metadata = [entry]
+    graph, (signature,) = model.subgraphs[0], model.signatureDefs
+    named, field = {
+        "tensor": (graph.tensors[0], "name"),
+        "output": (signature.outputs[0], "name"),
+        "signature": (signature, "signatureKey"),
+        "graph": (graph, "name"),
+        "metadata": (entry, "name"),
+        "custom": (model.operatorCodes[0], "customCode"),
+    }[where]
+    setattr(named, field, "größe".encode())
+    unpack(pack(model))
+    setattr(named, field, "größe".encode("latin-1"))
+    with pytest.raises(SourceError) as caught:
+        unpack(pack(model), "net.tflite")
+    assert caught.value.message == (
+        r"net.tflite is damaged: it names something b'gr\xf6\xdfe', which is not UTF-8"
+    )
+
+
 @settings(max_examples=20)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
 def test_constants_are_aligned_as_the_schema_demands(sizes: list[int]) -> None:

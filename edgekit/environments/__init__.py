@@ -1,0 +1,1 @@
+"""Isolated environments: venvs of their own for tools whose pins fight edgekit's."""
