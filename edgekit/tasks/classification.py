@@ -13,6 +13,7 @@ from edgekit.tasks.task import MetricAccuracy
 from edgekit.types import Array
 
 TOP_K = 5
+_PRIMARY = "the first in model.outputs is the primary."
 
 
 class Classification:
@@ -31,24 +32,27 @@ class Classification:
         after = self.correct(quantized.outputs[primary], labels, ids, name=primary)
         return {name: _metric(right, after[name]) for name, right in before.items()}
 
-    def correct(self, output: Array, labels: Array, ids: tuple[str, ...]) -> Mapping[str, Array]:
+    def correct(
+        self, output: Array, labels: Array, ids: tuple[str, ...], *, name: str
+    ) -> Mapping[str, Array]:
         """Per metric, whether each sample was right: bool [N]. Axes of size one are dropped.
 
         Equal scores, common among int8 values, rank by class index, as ``argmax`` picks: what an
-        app that reads the output would show.
+        app that reads the output would show. ``name`` is what errors call the output.
         """
         scores = output.reshape(len(ids), -1)
         classes = scores.shape[1]
         if max(output.shape[1:], default=0) != classes:
             raise DataError(
-                f"an output of shape {list(output.shape[1:])} per sample is no list of classes",
-                hint="Set evaluate.task to 'tensors', or name the class scores as first output.",
+                f"output {name}, {list(output.shape[1:])} per sample, is no list of classes",
+                hint=f"Set evaluate.task to 'tensors', or list the class scores first: {_PRIMARY}",
             )
         for position in np.flatnonzero((labels < 0) | (labels >= classes)):
             raise DataError(
                 f"sample {ids[position]} has label {labels[position]}, "
-                f"but the model knows {classes} classes (0 to {classes - 1})",
-                hint="Are the labels of another dataset, or shifted by a background class?",
+                f"but output {name} has {classes} classes (0 to {classes - 1})",
+                hint="Are the labels of another dataset, or shifted by a background class? Or is "
+                f"this not the output they are about: {_PRIMARY}",
             )
         ranks = _ranks(scores, labels)
         hits = {"top1": ranks == 0}

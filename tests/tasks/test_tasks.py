@@ -20,7 +20,9 @@ classification = Classification()
 
 def test_top1_and_top5_by_hand() -> None:
     scores = np.array([[9, 8, 7, 6, 5, 4, 3]] * 4, np.float32)
-    hits = classification.correct(scores, np.array([0, 1, 4, 5]), ("a", "b", "c", "d"))
+    hits = classification.correct(
+        scores, np.array([0, 1, 4, 5]), ("a", "b", "c", "d"), name="scores"
+    )
     assert hits["top1"].tolist() == [True, False, False, False]
     assert hits["top5"].tolist() == [True, True, True, False]
 
@@ -30,14 +32,16 @@ def test_top1_and_top5_by_hand() -> None:
     hnp.arrays(np.int64, 6, elements=st.integers(0, 8)),
 )
 def test_ties_rank_as_argmax_picks(scores: Array, labels: Array) -> None:
-    hits = classification.correct(scores, labels, tuple("abcdef"))
+    hits = classification.correct(scores, labels, tuple("abcdef"), name="scores")
     assert hits["top1"].tolist() == (scores.argmax(axis=1) == labels).tolist()
     best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
     assert hits["top5"].tolist() == (best == labels[:, None]).any(axis=1).tolist()
 
 
 def test_top5_of_five_classes_or_fewer_says_nothing_and_is_left_out() -> None:
-    hits = classification.correct(np.eye(5, dtype=np.float32), np.arange(5), tuple("abcde"))
+    hits = classification.correct(
+        np.eye(5, dtype=np.float32), np.arange(5), tuple("abcde"), name="scores"
+    )
     assert list(hits) == ["top1"]
     assert hits["top1"].all()
 
@@ -45,19 +49,25 @@ def test_top5_of_five_classes_or_fewer_says_nothing_and_is_left_out() -> None:
 def test_axes_of_size_one_are_dropped() -> None:
     scores = np.zeros((2, 1, 1, 7), np.float32)
     scores[:, 0, 0, 3] = 1
-    hits = classification.correct(scores, np.array([3, 2]), ("a", "b"))
+    hits = classification.correct(scores, np.array([3, 2]), ("a", "b"), name="scores")
     assert hits["top1"].tolist() == [True, False]
 
 
 @pytest.mark.parametrize("label", [-1, 7])
 def test_a_label_out_of_range_names_sample_and_classes(label: int) -> None:
-    with pytest.raises(DataError, match=f"sample b has label {label}, but the model knows 7 cl"):
-        classification.correct(np.zeros((2, 7), np.float32), np.array([3, label]), ("a", "b"))
+    said = f"sample b has label {label}, but output scores has 7 classes"
+    with pytest.raises(DataError, match=said) as caught:
+        classification.correct(
+            np.zeros((2, 7), np.float32), np.array([3, label]), ("a", "b"), name="scores"
+        )
+    assert "the first in model.outputs is the primary" in (caught.value.hint or "")
 
 
 def test_a_map_of_scores_is_no_list_of_classes() -> None:
-    with pytest.raises(DataError, match=r"shape \[2, 2, 7\]"):
-        classification.correct(np.zeros((1, 2, 2, 7), np.float32), np.array([0]), ("a",))
+    with pytest.raises(DataError, match=r"output scores, \[2, 2, 7\] per sample, is no"):
+        classification.correct(
+            np.zeros((1, 2, 2, 7), np.float32), np.array([0]), ("a",), name="scores"
+        )
 
 
 def test_tensors_score_nothing() -> None:
