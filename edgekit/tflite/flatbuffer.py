@@ -67,7 +67,7 @@ def unpack(data: bytes, name: str = "model") -> Any:
         _bring_in(model, data)
     except UnicodeDecodeError as error:
         raise SourceError(
-            f"{name} is damaged: it names something {error.object!r}, which is not UTF-8",
+            f"{name} is damaged: it names something {error.object[:60]!r}, which is not UTF-8",
             hint="Copy or convert the file again.",
         ) from error
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, MemoryError) as error:
