@@ -8,6 +8,8 @@ from edgekit.types import ArtefactFormat, ModelKind
 
 _TORCH = (ModelKind.TORCH_MODULE, ModelKind.EXPORTED_PROGRAM)
 _INSTALL = "pip install 'edgekit[torch]'"
+# Either extra holds ai-edge-quantizer and ai-edge-litert.
+_INSTALL_EITHER = f"{_INSTALL}, or 'edgekit[tensorflow]' for TensorFlow models"
 _TENSORFLOW = (ModelKind.KERAS, ModelKind.SAVED_MODEL, ModelKind.CONCRETE_FUNCTION)
 _INSTALL_ONNX = "pip install 'edgekit[onnx]'"
 _INSTALL_TENSORFLOW = "pip install 'edgekit[tensorflow]'"
@@ -21,7 +23,7 @@ METHODS: dict[str, MethodEntry] = {
         accepts=(ModelKind.FLOAT_TFLITE,),
         produces=ArtefactFormat.TFLITE,
         requires=("ai_edge_quantizer", "ai_edge_litert"),
-        install=_INSTALL,
+        install=_INSTALL_EITHER,
         summary="full-integer .tflite from the float graph (ai-edge-quantizer)",
         options=(
             "estimator",
@@ -38,7 +40,7 @@ METHODS: dict[str, MethodEntry] = {
         accepts=(ModelKind.FLOAT_TFLITE,),
         produces=ArtefactFormat.TFLITE,
         requires=("ai_edge_quantizer", "ai_edge_litert"),
-        install=_INSTALL,
+        install=_INSTALL_EITHER,
         summary="INT8 weights, float arithmetic (ai-edge-quantizer)",
         options=("per_channel",),
     ),
