@@ -93,7 +93,11 @@ def convert(
     except EdgekitError:
         raise
     except Exception as error:  # ConverterError, and RuntimeError or ValueError from its depths
-        raise refused(error, lambda: parse_graph(run(Scheme.FLOAT, _PLAIN))) from error
+        raise refused(
+            error,
+            lambda: parse_graph(run(Scheme.FLOAT, _PLAIN)),
+            select_tf_ops=options.select_tf_ops,
+        ) from error
     try:
         return tensorflow_names(
             data, tuple(spec.name for spec in inputs), outputs, signature=model.signature

@@ -44,10 +44,15 @@ def untraceable(error: Exception) -> ConversionError:
     )
 
 
-def refused(error: Exception, float_graph: Callable[[], Graph]) -> ConversionError:
-    """``error`` came from the converter; ``float_graph`` converts to float, to find layers in."""
+def refused(
+    error: Exception, float_graph: Callable[[], Graph], *, select_tf_ops: bool = False
+) -> ConversionError:
+    """``error`` came from the converter; ``float_graph`` converts to float, with TFLite's operators
+    alone, to find layers in. ``select_tf_ops`` says that TensorFlow's were allowed when it came."""
     unsupported = _unsupported(getattr(error, "errors", ()))
     if unsupported:
+        if select_tf_ops:
+            unsupported = sorted({*unsupported, *_left_to_tensorflow(float_graph)})
         return _unsupported_operators(unsupported)
     wide = _NOT_IN_INT16.search(str(error))
     if wide is not None:
@@ -91,6 +96,15 @@ def _unsupported(errors: Iterable[Any]) -> list[tuple[str, str, str]]:
             layer = tensorflow_layer(name)
             found.add((operator, "" if layer == operator else layer, code))
     return sorted(found)
+
+
+def _left_to_tensorflow(float_graph: Callable[[], Graph]) -> list[tuple[str, str, str]]:
+    """As ``_unsupported``, of a conversion in which none is left to TensorFlow."""
+    try:
+        float_graph()
+    except Exception as error:  # noqa: BLE001 - as in ``convert``; the caller raises the first one
+        return _unsupported(getattr(error, "errors", ()))
+    return []
 
 
 def _unsupported_operators(found: list[tuple[str, str, str]]) -> ConversionError:

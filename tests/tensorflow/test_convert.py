@@ -289,6 +289,26 @@ def test_what_only_tensorflow_runs_is_refused_before_calibration(scheme: Scheme)
     assert caught.value.exit_code == 4
 
 
+def test_what_tensorflow_cannot_run_either_is_named_with_what_it_could() -> None:
+    tensorflow = require_tensorflow()
+
+    def call(x: Any) -> Any:
+        with tensorflow.name_scope("whiten"):
+            square = tensorflow.linalg.matmul(x, x, transpose_a=True) + tensorflow.eye(8)
+            y = tensorflow.linalg.cholesky(square)[:1]
+        with tensorflow.name_scope("python"):
+            return tensorflow.numpy_function(lambda v: v, [y], tensorflow.float32)
+
+    told = []
+    for select_tf_ops in (False, True):
+        with pytest.raises(ConversionError) as caught:
+            to_graph(function(call), Scheme.INT8, select_tf_ops=select_tf_ops)
+        told.append((caught.value.message, caught.value.hint))
+    assert told[0] == told[1]
+    assert "2 operators of the model: Cholesky at whiten; PyFunc at python" in told[1][0]
+    assert "select_tf_ops is no way out" in (told[1][1] or "")
+
+
 def test_select_tf_ops_is_harmless_where_none_is_needed() -> None:
     graph = to_graph(
         function(lambda x: require_tensorflow().matmul(x, weights(8, 8))),
