@@ -20,6 +20,7 @@ from edgekit.data.idx_dataset import open_idx
 from edgekit.data.image_dataset import open_images
 from edgekit.data.manifest import Manifest, list_images, load_manifest, shipped_manifests
 from edgekit.data.preprocess import Preprocessor
+from edgekit.data.readings import Readings
 from edgekit.data.stream import list_stream_images, open_stream
 from edgekit.data.text_dataset import open_texts
 from edgekit.data.tokens import open_tokenizer
@@ -44,6 +45,7 @@ def open_dataset(
     on_broken: Literal["error", "skip"] = "error",
     base: Path | None = None,
     progress: Progress = SilentProgress(),  # noqa: B008 - it has no state
+    readings: Readings | None = None,
 ) -> Dataset:
     """Open what ``dataset`` names: a shipped manifest, a manifest's path, a folder, .npy or .npz,
     or a function of the user's, see ``stream``.
@@ -51,7 +53,7 @@ def open_dataset(
     ``samples`` is the most there will be; ``None`` takes everything once (or the manifest's own
     count of crops). Fewer than there are is a fair part, the same one every time. More samples than
     images gives crops where the manifest has them for the role; ``crops=False`` never does. Paths
-    are relative to ``base`` (default: the working folder).
+    are relative to ``base`` (default: the working folder). ``readings`` are told of functions.
 
     Raises:
         DataError: unknown, empty or broken.
@@ -72,6 +74,7 @@ def open_dataset(
                 on_broken=on_broken,
                 base=base,
                 progress=progress,
+                readings=readings,
             )
         if preprocess.kind != "image":
             raise UsageError(
@@ -116,7 +119,13 @@ def open_dataset(
         return open_idx(manifest, role, preprocessor, samples=samples, progress=progress)
     if by_function:
         listed = list_stream_images(
-            dataset, role, samples, on_broken=on_broken, base=base, progress=progress
+            dataset,
+            role,
+            samples,
+            on_broken=on_broken,
+            base=base,
+            progress=progress,
+            readings=readings,
         )
     else:
         listed = _list_images(path, manifest, role, on_broken, progress)

@@ -9,6 +9,7 @@ from functools import partial
 from edgekit.data.checks import Finding, check_representative
 from edgekit.data.dataset import Dataset
 from edgekit.data.open import open_dataset
+from edgekit.data.readings import Readings
 from edgekit.errors import DataError
 from edgekit.progress import Progress
 from edgekit.recipe.schema import Recipe
@@ -56,11 +57,13 @@ def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
         DataError: unreadable, or not fit for its role.
     """
     evaluate = recipe.evaluate
+    readings = Readings()
     open_role = partial(
         open_dataset,
         preprocess=recipe.preprocess,
         inputs=recipe.model.inputs,
         progress=progress,
+        readings=readings,
     )
 
     def open_training(samples: int) -> Dataset:
@@ -87,7 +90,7 @@ def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
             crops=False,
             on_broken=evaluate.on_broken,
         )
-    findings = check_representative(calibration, fidelity)
+    findings = (*check_representative(calibration, fidelity), *readings.findings())
     _refuse_errors(findings)
 
     def open_dev() -> Dataset:
@@ -99,6 +102,9 @@ def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
             dev = open_samples(samples=DEV_SAMPLES)
         for other in (calibration, fidelity):
             _refuse_errors(check_representative(other, dev))
+        for finding in readings.findings():
+            if finding not in findings:  # its first reading was the only one then
+                progress.warn(f"{finding.name}: {finding.message}")
         return dev
 
     return RunData(calibration, fidelity, labelled, open_dev, open_training, findings)

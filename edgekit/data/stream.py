@@ -25,6 +25,7 @@ from edgekit.capture import captured_output
 from edgekit.data.arrays import row_image
 from edgekit.data.dataset import ImageList, ImageRef, split
 from edgekit.data.preprocess import stated_range
+from edgekit.data.readings import Readings
 from edgekit.data.spool import Spool
 from edgekit.data.stream_elements import Row, image_rows, input_rows
 from edgekit.errors import DataError, EdgekitError, UsageError
@@ -111,8 +112,10 @@ def open_stream(
     on_broken: Literal["error", "skip"],
     base: Path | None,
     progress: Progress,
+    readings: Readings | None = None,
 ) -> StreamDataset:
-    """The samples of ``role`` that the function ``text`` yields, at most ``samples`` of them.
+    """The samples of ``role`` that the function ``text`` yields, at most ``samples`` of them;
+    ``readings`` are told what came first.
 
     Raises:
         DataError: it yields nothing, too little, or what the model does not take (by element and
@@ -128,7 +131,7 @@ def open_stream(
     def rows_of(element: Any, where: str) -> Iterator[Row]:
         return input_rows(element, inputs, where)
 
-    read = _read(text, role, rows_of, samples, on_broken, base, progress)
+    read = _read(text, role, rows_of, samples, on_broken, base, progress, readings)
     return StreamDataset(read, role, inputs, preprocess)
 
 
@@ -140,13 +143,14 @@ def list_stream_images(
     on_broken: Literal["error", "skip"],
     base: Path | None,
     progress: Progress,
+    readings: Readings | None = None,
 ) -> ImageList:
     """The images of ``role`` that the function ``text`` yields: uint8 ``[H, W, C]``.
 
     Raises:
         DataError, MissingError, SourceError: as ``open_stream``.
     """
-    read = _read(text, role, image_rows, samples, on_broken, base, progress)
+    read = _read(text, role, image_rows, samples, on_broken, base, progress, readings)
     refs = [
         ImageRef(name, digest, row.label, partial(_image, row))
         for name, digest, row in zip(read.names, read.hashes, read.rows, strict=True)
@@ -166,6 +170,7 @@ def _read(
     on_broken: Literal["error", "skip"],
     base: Path | None,
     progress: Progress,
+    readings: Readings | None,
 ) -> _Read:
     """Run through the stream once. What it yields waits on disk until the roles are known."""
     located = locate_function(text, base, key="dataset")
@@ -200,12 +205,17 @@ def _read(
         if not len(spool):
             yields = "only broken samples" if skipped else "nothing"
             raise DataError(f"{name} yields {yields}", hint="Does it return the dataset it makes?")
+        if readings is not None:
+            readings.note(text, role.value if knows_role else None, spool.hashes)
         places: Sequence[int] = range(len(spool))
         if not knows_role:
             places = split(places, spool.hashes, role)
         if not places:
+            distinct = len(set(spool.hashes))
+            unlike = f", {distinct} of them distinct" if distinct < len(spool) else ""
             raise DataError(
-                f"{name} yields {len(spool)} samples, too few to give {role.value} any",
+                f"{cut or f'{name} yields {len(spool)} samples'}{unlike}, "
+                f"too few to give {role.value} any",
                 hint="Samples are split by content: 50 % calibration, 20 % dev, 30 % eval. A "
                 "function that takes the role decides by itself.",
             )

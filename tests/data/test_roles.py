@@ -100,3 +100,54 @@ def test_dev_is_among_what_was_used_once_it_is_opened(tmp_path: Path) -> None:
         "labelled",
         "dev",
     ]
+
+
+SEEDED = "def samples({role}):\n    rng = np.random.default_rng({seed})\n"
+YIELDS = (
+    "    for _ in range({count}):\n        yield rng.normal(size=(4, 4, 3)).astype(np.float32)\n"
+)
+
+
+def write_function(folder: Path, name: str, *, seed: str, role: str = "", count: int = 60) -> str:
+    text = "import numpy as np\n" + SEEDED.format(role=role, seed=seed) + YIELDS.format(count=count)
+    (folder / f"{name}.py").write_text(text)
+    return f"{name}.py:samples"
+
+
+def unseeded(data: RunData) -> list[str]:
+    return [found.message for found in data.findings if found.name == "data.unseeded"]
+
+
+def test_a_function_that_nobody_seeded_is_told(tmp_path: Path) -> None:
+    named: dict[str, object] = {"dataset": write_function(tmp_path, "drawn", seed="")}
+    _, data = opened(tmp_path, {"calibration": named, "evaluate": {**named, "labelled": False}})
+    (message,) = unseeded(data)
+    assert message.startswith("drawn.py:samples yields other samples")
+
+
+def test_a_function_that_is_seeded_is_not(tmp_path: Path) -> None:
+    for role, seed in (("", "0"), ("role", "len(role)")):  # by role: each has samples of its own
+        named: dict[str, object] = {"dataset": write_function(tmp_path, "s", seed=seed, role=role)}
+        _, data = opened(tmp_path, {"calibration": named, "evaluate": {**named, "labelled": False}})
+        assert data.findings == ()
+
+
+def test_other_data_to_choose_on_than_to_judge_on_is_told_when_it_is_opened(
+    tmp_path: Path,
+) -> None:
+    class Told(SilentProgress):
+        warnings: tuple[str, ...] = ()
+
+        def warn(self, message: str) -> None:
+            self.warnings += (message,)
+
+    write_model(tmp_path)
+    seeded = write_function(tmp_path, "seeded", seed="0")
+    drawn = write_function(tmp_path, "drawn", seed="")
+    changes = {"calibration": {"dataset": seeded}, "evaluate": {"dataset": drawn}}
+    told = Told()
+    data = open_run_data(load_recipe(str(write_recipe(tmp_path, changes))), told)
+    assert (unseeded(data), told.warnings) == ([], ())
+    data.open_dev()
+    (warning,) = set(told.warnings)
+    assert warning.startswith("data.unseeded: drawn.py:samples yields other samples")

@@ -149,6 +149,16 @@ def test_an_endless_stream_is_cut_and_told(tmp_path: Path, monkeypatch: pytest.M
     assert "cut after 20 samples" in told.warnings[0]
 
 
+def test_an_endless_stream_of_one_sample_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "READ_SAMPLES", 50)
+    body = "def samples():\n    while True:\n        yield np.zeros((4, 6, 3), np.float32)\n"
+    said = r"cut after 50 samples \(0 MiB\), 1 of them distinct, too few to give eval any"
+    with pytest.raises(DataError, match=said):
+        opened(tmp_path, body, role=Role.EVAL)
+
+
 def test_channels_first_models_are_fed_channels_last(tmp_path: Path) -> None:
     inputs = (InputSpec("x", (1, 3, 4, 6), layout="NCHW"),)
     body = f"def samples():\n    return [np.moveaxis({X}, -1, 0) for _ in range(4)]\n"
