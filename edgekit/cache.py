@@ -143,12 +143,12 @@ class Cache:
         place = shelf / key
         if _is_intact(place, check):
             return Entry(place / _FILES, cached=True)
-        with _clear_errors(shelf):
+        with clear_errors(shelf):
             shelf.mkdir(parents=True, exist_ok=True)
             with _locked(shelf / f".{key}.lock"):
                 if _is_intact(place, check):
                     return Entry(place / _FILES, cached=True)
-                _sweep(shelf, own=key)
+                sweep(shelf, own=key)
                 _make_entry(shelf / f".{key}.making", place, make)
         return Entry(place / _FILES, cached=False)
 
@@ -207,7 +207,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _sweep(shelf: Path, *, own: str) -> None:
+def sweep(shelf: Path, *, own: str) -> None:
     """Remove what dead processes left half-made. ``own`` is the key whose lock we hold."""
     for making in shelf.glob(".*.making"):
         key = making.name[1 : -len(".making")]
@@ -222,7 +222,7 @@ def _sweep(shelf: Path, *, own: str) -> None:
 
 
 @contextmanager
-def _clear_errors(shelf: Path) -> Iterator[None]:
+def clear_errors(shelf: Path) -> Iterator[None]:
     """Turn a failure to write below ``shelf`` into one clear error."""
     try:
         yield

@@ -10,7 +10,8 @@
     │   ├── IntegrityError        exit 2   a file whose sha256 is not the promised one
     │   └── OutputError           exit 2   a folder that cannot be written
     ├── ConversionError           exit 1   a model that could not be converted or quantized
-    │   └── MismatchError         exit 1   converted, but its answers differ from the source's
+    │   ├── MismatchError         exit 1   converted, but its answers differ from the source's
+    │   └── WorkerError           exit 1   a tool in its isolated environment refused, crashed, hung
     ├── SessionError              exit 1   a model that fails or crashes its runtime
     └── MissingError              exit 4   a package, client or environment that is not there
         └── FetchError            exit 4   a file that could not be fetched from its registry
@@ -21,8 +22,10 @@ is a bug of ours: exit 70, with a traceback.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 EXIT_PASSED = 0
 EXIT_FAILED = 1
@@ -111,6 +114,21 @@ class ConversionError(EdgekitError):
 
 class MismatchError(ConversionError):
     """A converted model answers differently from the model it was made from."""
+
+
+class WorkerError(ConversionError):
+    """A tool failed in its isolated environment; ``details`` is what its worker said besides."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        where: Where | None = None,
+        details: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(message, hint=hint, where=where)
+        self.details: Mapping[str, Any] = {} if details is None else details
 
 
 class SessionError(EdgekitError):
