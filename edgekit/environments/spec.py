@@ -1,0 +1,101 @@
+"""What each isolated environment is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import sysconfig
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from edgekit.cache import content_key
+from edgekit.errors import UsageError
+
+WORKERS = Path(__file__).parent / "workers"
+_LOCKS = Path(__file__).parent / "locks"
+REVISION = 1
+"""Of how a venv is made; a change makes all of them anew."""
+_KEY_CHARS = 16
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """One environment: ``lock`` pins every package, ``pythons`` are the minor versions that all
+    of them have wheels for, ``imports`` must work once they are installed."""
+
+    name: str
+    summary: str
+    lock: Path
+    pythons: tuple[str, ...]
+    imports: tuple[str, ...]
+    workers: tuple[str, ...]
+    size_bytes: int
+    """On disk, about."""
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """Name -> version, as the lock pins them."""
+        lines = (line.strip() for line in self.lock.read_text(encoding="utf-8").splitlines())
+        pins = (line.split("==") for line in lines if line and not line.startswith("#"))
+        return dict(pins)
+
+    def key(self, python: str) -> str:
+        """Names the venv made by ``python`` (``"3.11"``) on a machine like this one."""
+        parts = {
+            "packages": self.packages,
+            "python": python,
+            "machine": sysconfig.get_platform(),
+            "revision": REVISION,
+        }
+        return content_key(parts)[:_KEY_CHARS]
+
+
+ENVIRONMENTS: dict[str, EnvironmentSpec] = {
+    "onnx2tf": EnvironmentSpec(
+        name="onnx2tf",
+        summary="onnx2tf 1.29 on TensorFlow 2.19",
+        lock=_LOCKS / "onnx2tf.txt",
+        pythons=("3.11",),
+        imports=("onnx2tf",),
+        workers=("convert_onnx2tf",),
+        size_bytes=2_400_000_000,
+    ),
+    "onnx-tf": EnvironmentSpec(
+        name="onnx-tf",
+        summary="onnx-tf 1.10 on TensorFlow 2.15, tflite-runtime 2.14",
+        lock=_LOCKS / "onnx-tf.txt",
+        pythons=("3.11",),
+        imports=("onnx_tf.backend", "tflite_runtime.interpreter"),
+        workers=("convert_onnx_tf", "run_tflite_runtime"),
+        size_bytes=1_300_000_000,
+    ),
+}
+
+
+def find_spec(name: str) -> EnvironmentSpec:
+    """The environment called ``name``; ``_`` and ``-`` are the same.
+
+    Raises:
+        UsageError: there is none; the nearest name is told.
+    """
+    wanted = name.lower().replace("_", "-")
+    if wanted in ENVIRONMENTS:
+        return ENVIRONMENTS[wanted]
+    near = get_close_matches(wanted, ENVIRONMENTS, n=1, cutoff=0.5)
+    known = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(ENVIRONMENTS)}"
+    raise UsageError(f"no isolated environment '{name}'", hint=known)
+
+
+def environment_version(name: str) -> str:
+    """Content key of the lock and the workers of an environment, without making it.
+
+    Raises:
+        UsageError: there is no such environment.
+    """
+    spec = find_spec(name)
+    files = [WORKERS / "protocol.py", *(WORKERS / f"{worker}.py" for worker in spec.workers)]
+    workers = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()
+    }
+    parts = {"packages": spec.packages, "revision": REVISION, "workers": workers}
+    return content_key(parts)[:_KEY_CHARS]
