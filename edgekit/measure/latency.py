@@ -7,7 +7,7 @@ takes the times on this host.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -109,40 +109,32 @@ def measure_pair(
 ) -> HostLatency:
     """Time both models in turns: warm up each, then ``rounds`` rounds of ``runs_per_round``.
 
-    Even rounds begin with the float model, odd ones with the quantized. The garbage collector is
-    off meanwhile. ``task`` advances once a round.
+    Even rounds begin with the float model, odd ones with the quantized; see ``times_in_turns``.
 
     Raises:
         UsageError: fewer than two rounds or one run, or sessions with different thread counts.
         SessionError: a model failed.
     """
-    if rounds < 2 or runs_per_round < 1:
-        raise UsageError(
-            f"latency needs two rounds of one run at least, not {rounds} of {runs_per_round}"
-        )
     threads = float_session.info.threads
     if quantized_session.info.threads != threads:
         raise UsageError(
             f"the float model has {threads} threads, "
             f"the quantized {quantized_session.info.threads}: no fair comparison"
         )
-    sides = ((float_session, float_feeds), (quantized_session, quantized_feeds))
-    times = np.empty((2, rounds, runs_per_round))
-    with _collector_off():
-        warm_up_runs = [warm_up(session, feeds) for session, feeds in sides]
-        for number in range(rounds):
-            for side in (0, 1) if number % 2 == 0 else (1, 0):
-                session, feeds = sides[side]
-                times[side, number] = session.time_ms(feeds, runs_per_round)
-            if task is not None:
-                task.advance()
+    times, warm_up_runs = times_in_turns(
+        ((float_session, float_feeds), (quantized_session, quantized_feeds)),
+        rounds=rounds,
+        runs_per_round=runs_per_round,
+        task=task,
+    )
+    sessions = (float_session, quantized_session)
     raw = PairTimes(times[0], times[1])
     summary = summarize_pair(raw, seed=seed)
     return HostLatency(
         **vars(summary),
         float_engine=engine(float_session),
         quantized_engine=engine(quantized_session),
-        reference_only=any(session.info.reference_only for session, _ in sides),
+        reference_only=any(session.info.reference_only for session in sessions),
         caveat=_caveat(float_session, quantized_session),
         threads=threads,
         rounds=rounds,
@@ -151,6 +143,41 @@ def measure_pair(
         quantized_warm_up_runs=warm_up_runs[1],
         raw=raw,
     )
+
+
+def times_in_turns(
+    sides: Sequence[tuple[Session, Feeds]],
+    *,
+    rounds: int,
+    runs_per_round: int,
+    task: Task | None = None,
+) -> tuple[Array, tuple[int, ...]]:
+    """Milliseconds of every timed run, float64 [sides, rounds, runs per round], and how many runs
+    warmed each side up.
+
+    Each round begins with another side. The garbage collector is off meanwhile. ``task`` advances
+    once a round.
+
+    Raises:
+        UsageError: fewer than two rounds or one run.
+        SessionError: a model failed.
+    """
+    if rounds < 2 or runs_per_round < 1:
+        raise UsageError(
+            f"latency needs two rounds of one run at least, not {rounds} of {runs_per_round}"
+        )
+    count = len(sides)
+    times = np.empty((count, rounds, runs_per_round))
+    with _collector_off():
+        warm_up_runs = tuple(warm_up(session, feeds) for session, feeds in sides)
+        for number in range(rounds):
+            for turn in range(count):
+                side = (number + turn) % count
+                session, feeds = sides[side]
+                times[side, number] = session.time_ms(feeds, runs_per_round)
+            if task is not None:
+                task.advance()
+    return times, warm_up_runs
 
 
 def _caveat(float_session: Session, quantized_session: Session) -> str | None:
