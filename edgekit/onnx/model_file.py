@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import MissingError, SourceError
 from edgekit.onnx.ops import graphs, nodes
-from edgekit.runtimes.onnx_runtime import LAYOUTS_PROPERTY
+from edgekit.runtimes.onnx_loading import LAYOUTS_PROPERTY
 
 if TYPE_CHECKING:
     from edgekit.recipe.schema import InputSpec

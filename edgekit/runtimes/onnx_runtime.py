@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter_ns
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.capture import captured_output
-from edgekit.errors import MissingError, SessionError, UsageError
+from edgekit.errors import SessionError, UsageError
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.runtimes.feeds import check_feeds
+from edgekit.runtimes.onnx_loading import load, own_words, require_onnxruntime, stated_layouts
 from edgekit.runtimes.session import ClosingSession, SessionInfo
 from edgekit.types import Array, Feeds, TensorInfo
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from edgekit.recipe.schema import InputSpec
 
 MAX_FREE_BATCH = 4
-LAYOUTS_PROPERTY = "edgekit.layouts"
-"""Key in a file's metadata: a JSON object, by input name the layout, where it is not ``any``."""
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -72,7 +69,7 @@ class OnnxSession(ClosingSession):
         """Load ``path``, and run it on zeros where its outputs' shapes are not stated.
 
         ``inputs`` give layouts, and the sizes that the file leaves open; without them the layouts
-        are the file's own (``LAYOUTS_PROPERTY``), and an open batch is one. ``outputs`` choose
+        are the file's own (``stated_layouts``), and an open batch is one. ``outputs`` choose
         among the file's and order them.
 
         Raises:
@@ -86,11 +83,11 @@ class OnnxSession(ClosingSession):
         if not path.is_file():
             raise UsageError(f"no such model file: {path}")
         self._name = path.name
-        ort = _require_onnxruntime()
-        self._session: Any = _create(ort, path, threads)
+        ort = require_onnxruntime()
+        self._session: Any = load(ort, path, threads)
         self._output_names = self._chosen(outputs)
         specs = {spec.name: spec for spec in inputs or ()}
-        layouts = _stated_layouts(self._session, self._name)
+        layouts = stated_layouts(self._session, self._name)
         if inputs is not None:
             layouts = {spec.name: spec.layout for spec in inputs}
         arguments = {argument.name: argument for argument in self._session.get_inputs()}
@@ -283,56 +280,4 @@ class OnnxSession(ClosingSession):
         return (n, h, w, c)
 
     def _failure(self, what: str, error: Exception) -> SessionError:
-        return SessionError(f"{self._name} {what}: {condensed_cause(_words(error))}")
-
-
-def _require_onnxruntime() -> Any:
-    try:
-        with captured_output():  # it looks for GPUs aloud
-            import onnxruntime
-    except ImportError as error:
-        raise MissingError(
-            "running an .onnx model needs onnxruntime, which is not installed",
-            hint="pip install 'edgekit[onnx]'",
-        ) from error
-    return onnxruntime
-
-
-def _create(ort: Any, path: Path, threads: int) -> Any:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 4  # what is fatal; errors come as exceptions
-    # Threads of a session at rest must not take time from another that is being measured.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    try:
-        with captured_output():
-            return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors have no base of their own
-        raise SessionError(
-            f"{path.name} cannot be loaded: {condensed_cause(_words(error, path))}",
-            hint="Is it a complete .onnx file whose operators this ONNX Runtime "
-            f"({ort.__version__}) knows?",
-        ) from error
-
-
-def _stated_layouts(session: Any, name: str) -> dict[str, str]:
-    text = session.get_modelmeta().custom_metadata_map.get(LAYOUTS_PROPERTY)
-    if text is None:
-        return {}
-    try:
-        found = json.loads(text)
-        return {str(key): str(value) for key, value in found.items()}
-    except (ValueError, AttributeError) as error:
-        raise SessionError(
-            f"{name} has damaged metadata: {LAYOUTS_PROPERTY} is {text[:80]!r}"
-        ) from error
-
-
-def _words(error: Exception, path: Path | None = None) -> str:
-    """Its own words, without the code in front of them and the place of the file."""
-    text = str(error)
-    if text.startswith("[ONNXRuntimeError]"):
-        text = text.split(" : ", 3)[-1]
-    return text if path is None else text.replace(str(path), path.name)
+        return SessionError(f"{self._name} {what}: {condensed_cause(own_words(error))}")
