@@ -35,6 +35,7 @@ class Readings:
             yield Finding(
                 "data.unseeded",
                 "warning",
-                f"{Path(function).name} yields other samples, or the same in another order, each time it is "
-                "called, so no result can be had a second time; seed what it draws or shuffles by.",
+                f"{Path(function).name} yields other samples, or the same in another order, each "
+                "time it is called, so no result can be had a second time; seed what it draws or "
+                "shuffles by.",
             )
