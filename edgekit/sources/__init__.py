@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit.cache import Cache
 from edgekit.progress import Progress, SilentProgress
 from edgekit.types import ModelKind
 
@@ -24,9 +25,16 @@ FRAMEWORKS: dict[str, tuple[ModelKind, ...]] = {
 
 
 def locate(
-    spec: ModelSpec, *, base: Path | None = None, progress: Progress | None = None
+    spec: ModelSpec,
+    *,
+    base: Path | None = None,
+    progress: Progress | None = None,
+    cache: Cache | None = None,
 ) -> SourceModel:
     """Fetch the files of ``spec``, check their hashes, and describe the model without loading it.
+
+    ``cache`` (default: the user's) holds what is made of a file before it is used; what is fetched
+    always is the user's.
 
     Raises:
         FetchError: a file could not be fetched.
@@ -34,7 +42,7 @@ def locate(
         SourceError: the file is not what the framework reads.
     """
     module = import_module(f"edgekit.sources.{spec.framework}")
-    source: SourceModel = module.locate(spec, base, progress or SilentProgress())
+    source: SourceModel = module.locate(spec, base, progress or SilentProgress(), cache or Cache())
     return source
 
 

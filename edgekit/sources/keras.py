@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from edgekit.cache import content_key, file_sha256
+from edgekit.cache import Cache, content_key, file_sha256
 from edgekit.capture import captured_output
 from edgekit.errors import MissingError, SourceError, UsageError
 from edgekit.fetch import fetch, fetch_first, parse_source
@@ -42,7 +42,7 @@ _INSTALL = "pip install 'edgekit[tensorflow]'"
 _CUSTOM = "model.custom_objects"
 
 
-def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> SourceModel:
+def locate(spec: ModelSpec, base: Path | None, progress: Progress, cache: Cache) -> SourceModel:
     """As ``sources.locate``; a file with Lambda layers is refused here, before it is loaded."""
     return _from_file(spec, base, progress) if spec.file else _from_factory(spec, base, progress)
 

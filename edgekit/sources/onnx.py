@@ -38,7 +38,7 @@ _PREPARED = "model.onnx"
 _REVISION = 1
 
 
-def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> SourceModel:
+def locate(spec: ModelSpec, base: Path | None, progress: Progress, cache: Cache) -> SourceModel:
     """As ``sources.locate``; the graph is held against the recipe, and run once in a child
     process, so that no later stage meets a file that crashes the runtime.
 
@@ -66,7 +66,7 @@ def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> SourceMode
     }
     prepared = file
     if model.functions or not ends_fit(model, spec.inputs, spec.outputs):
-        entry = Cache().get_or_make(
+        entry = cache.get_or_make(
             "onnx",
             content_key(parts),
             lambda folder: _prepare(model, external, spec, folder),

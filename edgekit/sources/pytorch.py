@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from edgekit.cache import content_key, file_sha256
+from edgekit.cache import Cache, content_key, file_sha256
 from edgekit.errors import MissingError, SourceError
 from edgekit.fetch import fetch, fetch_first
 from edgekit.progress import Progress
@@ -22,7 +22,7 @@ from edgekit.types import ModelKind
 INSTALL_HINT = "pip install 'edgekit[torch]'"
 
 
-def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> SourceModel:
+def locate(spec: ModelSpec, base: Path | None, progress: Progress, cache: Cache) -> SourceModel:
     """As ``sources.locate``."""
     return _from_file(spec, base, progress) if spec.file else _from_factory(spec, base, progress)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgekit.cache import content_key
+from edgekit.cache import Cache, content_key
 from edgekit.capture import captured_output
 from edgekit.errors import SourceError
 from edgekit.fetch import fetch_folder, tree_sha256
@@ -28,7 +28,7 @@ _KEEP_ALIVE = (
 _GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
 
 
-def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> SourceModel:
+def locate(spec: ModelSpec, base: Path | None, progress: Progress, cache: Cache) -> SourceModel:
     """As ``sources.locate``."""
     return _from_folder(spec, base, progress) if spec.file else _from_factory(spec, base, progress)
 

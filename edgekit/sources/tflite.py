@@ -25,7 +25,7 @@ QUANTIZED_DTYPES = frozenset({"int4", "int8", "uint8", "int16"})
 _NO_NUMBERS = frozenset({"string", "resource", "variant"})
 
 
-def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> SourceModel:
+def locate(spec: ModelSpec, base: Path | None, progress: Progress, cache: Cache) -> SourceModel:
     """As ``sources.locate``; the graph's inputs and outputs are held against the recipe's, and the
     model is run once in a child process, so that no later stage meets a file that crashes it."""
     if spec.file is None:
@@ -43,7 +43,7 @@ def locate(spec: ModelSpec, base: Path | None, progress: Progress) -> SourceMode
     check_ends(graph, spec)
     made = _with_sizes(made, graph, spec.inputs)
     if made is not data:
-        file = _stored(made, file.name)
+        file = _stored(made, file.name, cache)
     _try_out(file, graph, spec)
     return float_tflite(file, spec.inputs, spec.outputs)
 
@@ -144,9 +144,9 @@ def _with_sizes(data: bytes, graph: Graph, inputs: tuple[InputSpec, ...]) -> byt
     return with_input_shapes(data, other) if other else data
 
 
-def _stored(data: bytes, name: str) -> Path:
+def _stored(data: bytes, name: str, cache: Cache) -> Path:
     key = content_key({"data": data, "name": name})
-    entry = Cache().get_or_make("tflite", key, lambda folder: _write(folder / name, data))
+    entry = cache.get_or_make("tflite", key, lambda folder: _write(folder / name, data))
     return entry.path / name
 
 

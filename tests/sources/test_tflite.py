@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit.cache import Cache
 from edgekit.errors import SourceError
 from edgekit.recipe.schema import InputSpec, ModelSpec
 from edgekit.runtimes.litert import LiteRTSession
@@ -202,6 +203,14 @@ def test_metadata_stays_with_the_function_it_describes() -> None:
 
 
 # Sizes that the file leaves open -----------------------------------------------------------------
+
+
+def test_what_is_made_of_a_file_is_in_the_cache_that_was_given(
+    spec: ModelSpec, file: Path, tmp_path: Path
+) -> None:
+    file.write_bytes(models.two_signature_model())
+    source = locate(replace(spec, signature="second"), cache=Cache(tmp_path / "own"))
+    assert source.files["model"].is_relative_to(tmp_path / "own")
 
 
 @pytest.mark.parametrize("batch", [1, 3])
