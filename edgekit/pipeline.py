@@ -34,11 +34,13 @@ from edgekit.runs.metadata import finish_tflite
 from edgekit.runs.run import Run
 from edgekit.runs.write import write_run
 from edgekit.sources import locate
+from edgekit.sources.factory import exits_told
 from edgekit.sources.source import SourceModel
 from edgekit.trial import FAILURES, Attempt, best_on_dev
 from edgekit.types import ArtefactFormat
 
 
+@exits_told("the model's own code")
 def quantize(
     recipe: Recipe | str,
     *,
@@ -83,7 +85,7 @@ def make(run: Run, folder: Path) -> Made:
     """From the recipe to the artefact, which is written into ``folder``."""
     model_spec = run.recipe.model
     with run.stage("locate"):
-        source = locate(model_spec, progress=run.progress)
+        source = locate(model_spec, progress=run.progress, cache=run.cache)
         labels = load_labels(model_spec.labels, run.progress) if model_spec.labels else None
     methods = _methods(run, source)
     with run.stage("data"):

@@ -12,7 +12,7 @@ import pytest
 
 import edgekit
 from edgekit.cache import Cache
-from edgekit.errors import ConversionError, DataError, OutputError, SessionError
+from edgekit.errors import ConversionError, DataError, OutputError, SessionError, SourceError
 from edgekit.gate.check import Verdict
 from edgekit.methods import litert_static
 from edgekit.progress import SilentProgress
@@ -369,3 +369,25 @@ def test_one_signature_of_two(home: Path) -> None:
     report = run(home, {"model": {"signature": "first"}})
     assert report.accuracy["top1"].float == 1.0
     assert run(home, {"model": {"signature": "second"}}, force=True).accuracy["top1"].float < 0.9
+
+
+def test_a_model_that_exits_while_it_runs_does_not_end_the_caller(home: Path) -> None:
+    (home / "net.py").write_text(
+        "import sys, torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.dense = torch.nn.Linear(3, 2)\n"
+        "    def forward(self, x):\n"
+        "        sys.exit(0)\n"
+    )
+    model = {
+        "framework": "pytorch",
+        "file": None,
+        "factory": "net.py:Net",
+        "inputs": [{"name": "x", "shape": [1, 4, 4, 3], "layout": "NHWC"}],
+    }
+    with pytest.raises(SourceError, match=r"the model's own code called sys.exit\(0\)") as caught:
+        run(home, {"model": model, "quantize": {"method": "dynamic"}})
+    assert f"at {home / 'net.py'}:7;" in (caught.value.hint or "")
+    assert not (home / "out").exists()

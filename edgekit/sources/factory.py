@@ -103,7 +103,8 @@ class Factory:
         for name in self.attribute.split("."):
             if not hasattr(found, name):
                 near = get_close_matches(name, dir(found), n=1)
-                owner = getattr(found, "__name__", found)
+                # A file is imported under a name of ours, which nobody has written.
+                owner = self.module if found is module else getattr(found, "__name__", found)
                 raise SourceError(
                     f"{self.key} {self.text}: {owner} has no {name!r}",
                     hint=f"Did you mean {near[0]!r}?" if near else None,
@@ -204,6 +205,19 @@ def exit_told(error: SystemExit, what: str, told_as: type[UsageError] = SourceEr
         f"{what} called sys.exit({'' if error.code is None else repr(error.code)})",
         hint=f"at {place.filename}:{place.lineno}; return, or raise an error, instead",
     )
+
+
+@contextmanager
+def exits_told(what: str) -> Iterator[None]:
+    """``exit_told`` of a ``sys.exit`` in the block, or in the function that this decorates.
+
+    Raises:
+        SourceError: ``what`` called it.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise exit_told(error, what) from error
 
 
 def _parts(text: str, key: str) -> tuple[str, str]:

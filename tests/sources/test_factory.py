@@ -162,7 +162,7 @@ def test_an_argument_the_factory_does_not_take(tmp_path: Path) -> None:
 
 def test_a_name_that_is_nearly_there(tmp_path: Path) -> None:
     _write(tmp_path, "model.py", MODULE_TEXT)
-    with pytest.raises(SourceError, match=r"has no 'biuld'\nDid you mean 'build'\?"):
+    with pytest.raises(SourceError, match=r"model.py has no 'biuld'\nDid you mean 'build'\?"):
         _locate("model.py:biuld", tmp_path).call({})
     with pytest.raises(SourceError, match="has no 'Indentity'\nDid you mean 'Identity'"):
         _locate("torch:nn.Indentity").call({})
