@@ -13,7 +13,12 @@ in ``workers/``, which reads and writes files and answers with one JSON line.
 from __future__ import annotations
 
 from edgekit.environments.environment import Environment, LocalEnvironment, open_environment
-from edgekit.environments.spec import ENVIRONMENTS, EnvironmentSpec, environment_version, find_spec
+from edgekit.environments.spec import (
+    ENVIRONMENTS,
+    EnvironmentSpec,
+    environment_version,
+    find_environment,
+)
 from edgekit.errors import WorkerError
 
 __all__ = [
@@ -23,6 +28,6 @@ __all__ = [
     "LocalEnvironment",
     "WorkerError",
     "environment_version",
-    "find_spec",
+    "find_environment",
     "open_environment",
 ]

@@ -21,7 +21,7 @@ from edgekit.runtimes.cause import condensed_cause
 
 TIMEOUT_VARIABLE = "EDGEKIT_BRIDGE_TIMEOUT_S"
 _CLOSE_LIMIT_S = 5.0
-_MAX_ANSWER_BYTES = 16 << 20
+_MAX_ANSWER_BYTES = 4 << 20
 _MAX_SAID_BYTES = 1 << 16
 _KEPT = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
 _KEPT_PREFIXES = ("LC_", "OMP_", "KMP_")
@@ -97,8 +97,9 @@ def _exchange(
             os.close(writes)
         try:
             answer = _talk(process, request, reads, monotonic() + limit_s)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_CLOSE_LIMIT_S)
+            if not answer:  # how it ends is all there is to tell
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_CLOSE_LIMIT_S)
         except TimeoutError:
             raise WorkerError(
                 f"{call.tool}: no answer within {limit_s:g} s, so it was stopped",
@@ -117,7 +118,7 @@ def _talk(process: subprocess.Popen[bytes], request: bytes, answers: int, deadli
     assert process.stdin is not None
     requests = process.stdin.fileno()
     os.set_blocking(requests, False)
-    left, answer = memoryview(request), b""
+    left, answer = memoryview(request), bytearray()
     while not answer.endswith(b"\n") and len(answer) <= _MAX_ANSWER_BYTES:
         remaining_s = deadline - monotonic()
         writing = [requests] if left else []
@@ -134,7 +135,7 @@ def _talk(process: subprocess.Popen[bytes], request: bytes, answers: int, deadli
             if not part:
                 break
             answer += part
-    return answer
+    return bytes(answer)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

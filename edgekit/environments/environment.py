@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from edgekit.environments.child import BrokenEnvironmentError, Call, run_worker
 from edgekit.environments.make import make, probe
 from edgekit.environments.place import Place, ready_place, shared, shelf_in
-from edgekit.environments.spec import WORKERS, find_spec
+from edgekit.environments.spec import WORKERS, find_environment
 from edgekit.errors import WorkerError
 from edgekit.progress import Progress
 
@@ -87,7 +87,7 @@ def open_environment(
         MissingError: it cannot be made; nothing is left behind.
         OutputError: the cache folder cannot be written.
     """
-    spec, shelf = find_spec(name), shelf_in(cache_folder)
+    spec, shelf = find_environment(name), shelf_in(cache_folder)
     place = ready_place(spec, shelf) or make(spec, shelf, progress)
     return VenvEnvironment(place, progress)
 

@@ -130,14 +130,13 @@ def alone(place: Place, progress: Progress, doing: str) -> Iterator[BinaryIO]:
 def shared(place: Place) -> Iterator[None]:
     """Keep others from removing or repairing ``place`` meanwhile.
 
-    A cache that cannot be written is left alone by others too: nothing is held there.
+    A cache that cannot be written is not changed by others either: nothing is held there.
     """
     with ExitStack() as stack:
         try:
             stream = stack.enter_context(place.lock.open("ab"))
         except OSError:
-            if not place.path.is_dir():
-                raise
+            pass
         else:
             fcntl.flock(stream, fcntl.LOCK_SH)
         yield

@@ -72,7 +72,7 @@ ENVIRONMENTS: dict[str, EnvironmentSpec] = {
 }
 
 
-def find_spec(name: str) -> EnvironmentSpec:
+def find_environment(name: str) -> EnvironmentSpec:
     """The environment called ``name``; ``_`` and ``-`` are the same.
 
     Raises:
@@ -92,7 +92,7 @@ def environment_version(name: str) -> str:
     Raises:
         UsageError: there is no such environment.
     """
-    spec = find_spec(name)
+    spec = find_environment(name)
     files = [WORKERS / "protocol.py", *(WORKERS / f"{worker}.py" for worker in spec.workers)]
     workers = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()
