@@ -126,7 +126,7 @@ def check_finite(model: Any, folder: Path, name: str) -> None:
     }
     bad = []
     for tensor in tensors(model):
-        array = _floats(tensor, folder)
+        array = _floats(tensor, folder, name)
         if array is None:
             continue
         if np.isnan(array).any() or (tensor.name in weights and not np.isfinite(array).all()):
@@ -138,9 +138,15 @@ def check_finite(model: Any, folder: Path, name: str) -> None:
         )
 
 
-def _floats(tensor: Any, folder: Path) -> Any:
+def _floats(tensor: Any, folder: Path, name: str) -> Any:
     onnx = require_onnx()
     floats = (tensor.FLOAT, tensor.DOUBLE, tensor.FLOAT16)
     if tensor.data_type not in floats:
         return None
-    return onnx.numpy_helper.to_array(tensor, str(folder))
+    try:
+        return onnx.numpy_helper.to_array(tensor, str(folder))
+    except (ValueError, TypeError) as error:
+        raise SourceError(
+            f"{name} is damaged: tensor {tensor.name} does not hold {list(tensor.dims)} numbers",
+            hint="Copy or export the file again.",
+        ) from error

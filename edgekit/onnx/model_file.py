@@ -78,6 +78,7 @@ def read_model(file: Path, name: str | None = None) -> Any:
             f"{name} is no ONNX model: it names no version, operator set or output",
             hint="Copy or export the file again.",
         )
+    _refuse_broken_names(model, name)
     return model
 
 
@@ -147,6 +148,20 @@ def with_layouts(model: Any, inputs: Iterable[InputSpec]) -> Any:
 def _is_text(data: bytes) -> bool:
     head = data[:_TEXT_HEAD]
     return bool(head) and all(byte >= 32 or byte in b"\t\r\n" for byte in head)
+
+
+def _refuse_broken_names(message: Any, name: str) -> None:
+    """Protobuf gives a name that is not UTF-8 as bytes, which nothing after this expects."""
+    for field, value in message.ListFields():
+        values = value if field.is_repeated else (value,)
+        if field.type == field.TYPE_MESSAGE:
+            for inner in values:
+                _refuse_broken_names(inner, name)
+        elif field.type == field.TYPE_STRING and not all(isinstance(text, str) for text in values):
+            raise SourceError(
+                f"{name} is damaged: a {field.name} in a {message.DESCRIPTOR.name} is not UTF-8",
+                hint="Copy or export the file again.",
+            )
 
 
 def _inside(location: str, root: Path, tensor: str, name: str) -> Path:

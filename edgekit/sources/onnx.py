@@ -27,6 +27,7 @@ from edgekit.progress import Progress
 from edgekit.recipe.nearest import did_you_mean
 from edgekit.recipe.schema import InputSpec, ModelSpec
 from edgekit.runtimes import open_session
+from edgekit.runtimes.cause import condensed_cause
 from edgekit.runtimes.onnx_runtime import OnnxSession
 from edgekit.runtimes.session import Session
 from edgekit.sources.source import INPUT_DTYPES, SourceModel
@@ -56,7 +57,7 @@ def locate(spec: ModelSpec, base: Path | None, progress: Progress, cache: Cache)
             f"{spec.file} has control flow, which ONNX Runtime runs and few bridges take: "
             + listed(flow)
         )
-    files = {"model": file, **{f"external {name}": path for name, path in external.items()}}
+    files = {"model": file, **external}
     parts = {
         "files": {name: file_sha256(path) for name, path in files.items()},
         "inputs": spec.inputs,
@@ -64,15 +65,11 @@ def locate(spec: ModelSpec, base: Path | None, progress: Progress, cache: Cache)
         "versions": versions("onnx", "onnxruntime"),
         "revision": _REVISION,
     }
-    prepared = file
-    if model.functions or not ends_fit(model, spec.inputs, spec.outputs):
-        entry = cache.get_or_make(
-            "onnx",
-            content_key(parts),
-            lambda folder: _prepare(model, external, spec, folder),
-        )
-        prepared = entry.path / _PREPARED
-    _try_out(prepared, spec.file)
+    entry = cache.get_or_make(
+        "onnx", content_key(parts), lambda folder: _prepare(model, files, spec, folder)
+    )
+    prepared = entry.path / _PREPARED
+    prepared = prepared if prepared.is_file() else file
     return _source(prepared, files, spec.inputs, spec.outputs, content_key(parts))
 
 
@@ -202,8 +199,14 @@ def _other_dtype(dtype: str) -> str:
     )
 
 
-def _prepare(model: Any, external: Mapping[str, Path], spec: ModelSpec, folder: Path) -> None:
-    """Write the model with the recipe's ends into ``folder``, its external data beside it."""
+def _prepare(model: Any, files: Mapping[str, Path], spec: ModelSpec, folder: Path) -> None:
+    """Write the model with the recipe's ends into ``folder``, its external data beside it; nothing
+    where the user's own file has them already. What is written, or that file, has run once."""
+    name = str(spec.file)
+    if not model.functions and ends_fit(model, spec.inputs, spec.outputs):
+        _try_out(files["model"], name)
+        return
+    onnx = require_onnx()
     if model.functions:
         import onnx.inliner
 
@@ -211,15 +214,17 @@ def _prepare(model: Any, external: Mapping[str, Path], spec: ModelSpec, folder: 
     try:
         with captured_output():
             made = with_ends(model, spec.inputs, spec.outputs)
-    except require_onnx().shape_inference.InferenceError as error:
+    except onnx.shape_inference.InferenceError as error:
         raise SourceError(
-            f"the shapes in model.inputs do not go through {spec.file}: {str(error)[:200]}",
+            f"the shapes in model.inputs do not go through {name}: {condensed_cause(str(error))}",
             hint="Correct the shapes in model.inputs.",
         ) from error
-    for name, path in external.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / name)
+    for location, path in files.items():
+        if location != "model":
+            (folder / location).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / location)
     write_model(made, folder / _PREPARED)
+    _try_out(folder / _PREPARED, name)
 
 
 def _try_out(file: Path, name: str) -> None:
