@@ -1,30 +1,31 @@
 """The stages of a run, in their order. No other module knows it.
 
-make:   locate -> data -> float graph -> quantize -> metadata; of several methods the best on dev
-        is kept
+make:   locate -> plan -> data -> float graph -> quantize -> metadata; of several plans (methods,
+        ways over the bridges) the best on dev is kept
 judge:  inspect -> fidelity -> accuracy -> latency -> gate
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from edgekit.bridges.cross import cross
-from edgekit.bridges.route import find_route
 from edgekit.bridges.verify import Hop
 from edgekit.cache import Cache, content_key
 from edgekit.choose import Choice
 from edgekit.data import Dataset
 from edgekit.data.roles import RunData, open_run_data
-from edgekit.errors import ConversionError, DataError, EdgekitError
+from edgekit.errors import DataError, EdgekitError
 from edgekit.gate.limits import check_limits
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import measure
-from edgekit.methods import AUTO, METHODS, candidates, load_method
+from edgekit.methods import METHODS, load_method
 from edgekit.methods.method import Quantized, QuantizeJob
+from edgekit.plan import Plan, make_plans
 from edgekit.progress import Progress, SilentProgress
+from edgekit.reach import FAILURES, Crossings, first_that_holds
 from edgekit.recipe import load_recipe, recipe_to_dict
 from edgekit.recipe.schema import Recipe
 from edgekit.report.report import Report
@@ -36,7 +37,7 @@ from edgekit.runs.write import write_run
 from edgekit.sources import locate
 from edgekit.sources.factory import exits_told
 from edgekit.sources.source import SourceModel
-from edgekit.trial import FAILURES, Attempt, best_on_dev
+from edgekit.trial import Attempt, best_on_dev
 from edgekit.types import ArtefactFormat
 
 
@@ -87,56 +88,76 @@ def make(run: Run, folder: Path) -> Made:
     with run.stage("locate"):
         source = locate(model_spec, progress=run.progress, cache=run.cache)
         labels = load_labels(model_spec.labels, run.progress) if model_spec.labels else None
-    methods = _methods(run, source)
+    found = make_plans(source.kind, run.recipe.quantize)
+    several = len(found.plans) > 1
     with run.stage("data"):
         data = open_run_data(run.recipe, run.progress)
-        if len(methods) > 1:
-            data = replace(data, dev=_open_dev(data))
+        if several:
+            data = replace(data, dev=_open_dev(data, found.key))
         _remark_on(run, data)
+    attempts = _attempts(run, source, labels, data, found.plans)
     if data.dev is None:
-        (method,) = methods
-        model, hops = _reach_method(run, source, data, method)
-        quantized = _quantize(run, method, model, data, folder)
-        _finish(run, source, labels, quantized)
-        return Made(source, labels, data, hops, quantized)
-    hops, attempts = _attempts(run, source, labels, data, methods)
-    quantized, choice = best_on_dev(run, source, data.dev, attempts, folder)
-    return Made(source, labels, data, hops, quantized, (choice,))
+        (only,) = attempts
+        return Made(source, labels, data, only.hops, only.make(folder))
+    kept = best_on_dev(run, source, data.dev, found.of, attempts, folder)
+    return Made(source, labels, data, kept.attempt.hops, kept.quantized, (kept.choice,))
 
 
 def _attempts(
+    run: Run, source: SourceModel, labels: Labels | None, data: RunData, plans: Sequence[Plan]
+) -> list[Attempt]:
+    """Each plan, ready to be made. The bridges are crossed first, so that none of the plans pays
+    for what they share; one that leads nowhere fails when it is made, unless it is the only one."""
+    crossings = Crossings(run, source, data.calibration)
+    attempts = []
+    for plan in plans:
+        name = f"quantize: {plan.name}" if len(plans) > 1 else "quantize"
+        try:
+            _, reached = first_that_holds(run, crossings, plan)
+        except FAILURES as error:
+            if len(plans) == 1:
+                raise
+            hops = crossings.hops(plan.ways[0]) if plan.ways else ()
+            attempts.append(Attempt(plan, hops, partial(_fail, error)))
+            continue
+        making = partial(_quantize, run, source, labels, data, plan.method, reached.model, name)
+        attempts.append(Attempt(plan, reached.hops, making))
+    return attempts
+
+
+def _quantize(
     run: Run,
     source: SourceModel,
     labels: Labels | None,
     data: RunData,
-    methods: tuple[str, ...],
-) -> tuple[tuple[Hop, ...], dict[str, Attempt]]:
-    """What makes each candidate. The bridges are crossed first, so that none of them pays for
-    what they share."""
-    crossed: dict[str, Hop] = {}
-    attempts: dict[str, Attempt] = {}
-    for method in methods:
-        try:
-            model, hops = _reach_method(run, source, data, method)
-        except FAILURES as error:
-            attempts[method] = partial(_fail, error)
-            continue
-        crossed |= {hop.bridge: hop for hop in hops}
-        attempts[method] = partial(_attempt, run, source, labels, method, model, data)
-    return tuple(crossed.values()), attempts
-
-
-def _attempt(
-    run: Run,
-    source: SourceModel,
-    labels: Labels | None,
     method: str,
     model: SourceModel,
-    data: RunData,
+    stage_name: str,
     folder: Path,
 ) -> Quantized:
-    quantized = _quantize(run, method, model, data, folder, stage_name=f"quantize: {method}")
-    _finish(run, source, labels, quantized)
+    """The artefact in ``folder``, finished: so that sizes are those of files that stay."""
+    job = QuantizeJob(
+        model=model,
+        options=run.recipe.quantize,
+        calibration=data.calibration,
+        open_dev=data.open_dev,
+        open_training=data.open_training,
+        folder=folder,
+        cache=run.cache,
+        progress=run.progress,
+        threads=run.threads,
+    )
+    with run.stage(stage_name, reused="calibration statistics") as stage:
+        quantized = load_method(method).quantize(job)
+        stage.cached = quantized.calibration_cached
+    made = (quantized.artefact, *quantized.alternatives.values())
+    files = [each.path for each in made if each.format is ArtefactFormat.TFLITE]
+    if files:
+        with run.stage("metadata"):
+            for file in files:
+                finish_tflite(
+                    file, run.recipe, source=source, baseline=quantized.baseline, labels=labels
+                )
     return quantized
 
 
@@ -191,88 +212,14 @@ def judge(run: Run, made: Made, final: Path) -> Report:
     )
 
 
-def _methods(run: Run, source: SourceModel) -> tuple[str, ...]:
-    """The method that the recipe names, or all that auto tries with its model."""
-    options = run.recipe.quantize
-    if options.method != AUTO:
-        return (options.method,)
-    return candidates(source.kind, options.bridge) or candidates(source.kind)
-
-
-def _open_dev(data: RunData) -> Dataset:
+def _open_dev(data: RunData, key: str) -> Dataset:
     try:
         return data.open_dev()
     except DataError as error:
         raise DataError(
-            f"quantize.method: auto chooses on the dev samples, but {error.message}",
-            hint="Give data for that role too, or write which method to use.",
+            f"quantize.{key}: auto chooses on the dev samples, but {error.message}",
+            hint=f"Give data for that role too, or write which {key} to use.",
         ) from error
-
-
-def _reach_method(
-    run: Run, source: SourceModel, data: RunData, method: str
-) -> tuple[SourceModel, tuple[Hop, ...]]:
-    """The model in a kind the method accepts, and what the check of each hop found."""
-    route = find_route(source.kind, METHODS[method].accepts, run.recipe.quantize.bridge)
-    if route is None:
-        raise ConversionError(
-            f"no bridge leads from {source.kind.value} to {method}",
-            hint="Choose another quantize.method or quantize.bridge.",
-        )
-    model, hops = source, []
-    for name in route:
-        with run.stage("float graph") as stage:
-            crossing = cross(
-                name,
-                model,
-                data.calibration,
-                threads=run.threads,
-                cache=run.cache,
-                progress=run.progress,
-            )
-            stage.cached = crossing.cached
-        model = crossing.model
-        hops.append(crossing.hop)
-    return model, tuple(hops)
-
-
-def _quantize(
-    run: Run,
-    method: str,
-    model: SourceModel,
-    data: RunData,
-    folder: Path,
-    *,
-    stage_name: str = "quantize",
-) -> Quantized:
-    job = QuantizeJob(
-        model=model,
-        options=run.recipe.quantize,
-        calibration=data.calibration,
-        open_dev=data.open_dev,
-        open_training=data.open_training,
-        folder=folder,
-        cache=run.cache,
-        progress=run.progress,
-        threads=run.threads,
-    )
-    with run.stage(stage_name, reused="calibration statistics") as stage:
-        quantized = load_method(method).quantize(job)
-        stage.cached = quantized.calibration_cached
-    return quantized
-
-
-def _finish(run: Run, source: SourceModel, labels: Labels | None, quantized: Quantized) -> None:
-    """Before anything is measured, so that sizes are those of the files that stay."""
-    made = (quantized.artefact, *quantized.alternatives.values())
-    files = [each.path for each in made if each.format is ArtefactFormat.TFLITE]
-    if not files:
-        return
-    with run.stage("metadata"):
-        for file in files:
-            finish_tflite(
-                file, run.recipe, source=source, baseline=quantized.baseline, labels=labels
-            )
 
 
 def _remark_on(run: Run, data: RunData) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import edgekit
-from edgekit import pipeline
+from edgekit import pipeline, plan
 from edgekit.cache import Cache
 from edgekit.data.roles import RunData, open_run_data
 from edgekit.errors import ConversionError, DataError, MissingError
@@ -42,7 +42,7 @@ def run(
     home: Path, monkeypatch: pytest.MonkeyPatch, *methods: str, **changes: dict[str, Any]
 ) -> Report:
     """A run that leaves the method out, and has ``methods`` to try."""
-    monkeypatch.setattr(pipeline, "candidates", lambda *_: methods)
+    monkeypatch.setattr(plan, "candidates", lambda *_: methods)
     recipe = write_recipe(home, AUTO, changes)
     return edgekit.quantize(str(recipe), out=home / "out", cache=Cache(home / "cache"))
 
@@ -106,9 +106,9 @@ def test_the_choice_is_made_on_samples_of_the_dev_role_alone(
     opened: list[Role] = []
     measured = pipeline.best_on_dev
 
-    def spy(run_: Any, source: Any, dev: Any, attempts: Any, folder: Any) -> Any:
+    def spy(run_: Any, source: Any, dev: Any, *others: Any) -> Any:
         opened.append(dev.role)
-        return measured(run_, source, dev, attempts, folder)
+        return measured(run_, source, dev, *others)
 
     monkeypatch.setattr(pipeline, "best_on_dev", spy)
     report = run(home, monkeypatch, "coarse", "litert_static")

@@ -108,8 +108,12 @@ def test_what_failed_is_kept_in_the_list_and_never_taken() -> None:
                 "agreement": None,
                 "sqnr_db": None,
                 "outputs": {},
+                "latency_ms": None,
                 "size_bytes": None,
+                "ops": None,
                 "float_ops": None,
+                "transposes": None,
+                "hops": [],
                 "seconds": 3.0,
                 "lost": None,
                 "error": "it has no such operator",
@@ -119,8 +123,12 @@ def test_what_failed_is_kept_in_the_list_and_never_taken() -> None:
                 "agreement": None,
                 "sqnr_db": None,
                 "outputs": {},
+                "latency_ms": None,
                 "size_bytes": None,
+                "ops": None,
                 "float_ops": None,
+                "transposes": None,
+                "hops": [],
                 "seconds": 1.0,
                 "lost": None,
             },
@@ -161,3 +169,75 @@ def test_tensors_have_no_agreement(gap: float) -> None:
     assert chosen(candidate("worse", None, 20.0, size_bytes=900), better) == (
         ("better", "sqnr_db") if gap > CLEAR_DB else ("worse", "size_bytes")
     )
+
+
+# Between ways over the bridges: two rules of cost ------------------------------------------------
+
+
+def times(median_ms: float, spread: float = 0.02) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Fifteen rounds, the same noise for each."""
+    noise = np.random.default_rng(0).normal(1.0, spread, 15)
+    return median_ms * noise
+
+
+def way(name: str, median_ms: float | None = None, **other: Any) -> Candidate:
+    round_ms = None if median_ms is None else times(median_ms)
+    return candidate(name, **{"transposes": 2, "round_ms": round_ms, **other})
+
+
+def taken(*candidates: Candidate, of: str = "bridge") -> tuple[str, str]:
+    choice = choose(of, candidates, ON)
+    return choice.chosen, choice.by
+
+
+def test_a_way_that_is_clearly_slower_loses_whatever_its_sqnr() -> None:
+    slow, fast = way("slow", 5.3, db=19.0), way("fast", 3.2)
+    assert taken(slow, fast) == ("fast", "latency")
+    assert lost(choose("bridge", [slow, fast], ON))["slow"] == "1.66 x the latency of fast"
+    # But not whatever its answers.
+    assert taken(way("slow", 5.3), way("fast", 3.2, agreeing=120)) == ("slow", "agreement")
+
+
+def test_a_difference_within_the_margin_or_within_the_noise_decides_nothing() -> None:
+    assert taken(way("slow", 3.9, db=19.0), way("fast", 3.2)) == ("slow", "sqnr_db")
+    noisy = way("slow", None, db=19.0, round_ms=np.linspace(3.0, 6.0, 15))
+    assert taken(noisy, way("fast", 3.2)) == ("slow", "sqnr_db")
+
+
+def test_where_sqnr_is_the_only_measure_of_quality_it_comes_before_latency() -> None:
+    slow, fast = way("slow", 5.3, agreeing=None, db=19.0), way("fast", 3.2, agreeing=None)
+    assert taken(slow, fast) == ("slow", "sqnr_db")
+    assert taken(replace(slow, sqnr_db={"scores": 17.5}), fast) == ("fast", "latency")
+
+
+def test_fewer_transposes_come_before_size_and_the_first_of_equals() -> None:
+    many, few = way("many", 3.2, transposes=8, size_bytes=900), way("few", 3.2)
+    assert taken(many, few) == ("few", "transposes")
+    assert lost(choose("bridge", [many, few], ON))["many"] == "8 transposes, few has 2"
+    unknown = way("unknown", 3.2, transposes=None, size_bytes=900)
+    assert taken(unknown, few) == ("unknown", "size_bytes")
+
+
+def test_methods_are_chosen_as_if_nothing_had_been_timed() -> None:
+    slow, fast = way("slow", 5.3, db=17.2, transposes=8), way("fast", 3.2)
+    assert taken(slow, fast, of="method") == ("slow", "sqnr_db")
+    untimed = way("untimed", None, db=17.2)
+    assert taken(untimed, fast) == ("untimed", "sqnr_db")
+
+
+costs: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict,
+    agreeing=st.integers(150, 200),
+    db=st.floats(-5, 60),
+    median_ms=st.floats(0.1, 10),
+    transposes=st.integers(0, 9),
+)
+
+
+@given(st.lists(costs, min_size=1, max_size=4))
+def test_one_way_is_always_left(drawn: list[dict[str, Any]]) -> None:
+    candidates = [way(str(index), **each) for index, each in enumerate(drawn)]
+    choice = choose("bridge", candidates, ON)
+    reasons = lost(choice)
+    assert reasons.pop(choice.chosen) is None
+    assert all(reasons.values())

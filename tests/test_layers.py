@@ -30,7 +30,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("measure",),
     ("gate",),
     ("report",),
-    ("starter", "starter_yaml", "doctor", "trial"),
+    ("starter", "starter_yaml", "doctor", "plan", "reach", "trial"),
     ("pipeline",),
     ("cli",),
 )

@@ -27,18 +27,39 @@ class HopOutput:
 
 @dataclass(frozen=True)
 class Hop:
-    """What the check of one hop found."""
+    """What the check of one hop found, and what the converted model is made of.
+
+    ``ops`` and ``transposes`` are ``None`` where its format does not tell; ``seconds`` is what
+    converting took when it was done, and ``None`` where it led to nothing.
+    """
 
     bridge: str
     samples: int
     outputs: tuple[HopOutput, ...]
+    ops: int | None = None
+    transposes: int | None = None
+    seconds: float | None = None
+
+    @property
+    def sqnr_db(self) -> float:
+        """That of the worst output."""
+        return min(output.sqnr_db for output in self.outputs)
+
+
+class WrongAnswersError(MismatchError):
+    """A model that was converted, but answers otherwise; ``hop`` has the figures."""
+
+    def __init__(self, message: str, hop: Hop, *, hint: str | None = None):
+        super().__init__(message, hint=hint)
+        self.hop = hop
 
 
 def verify_hop(bridge: str, before: Session, after: Session, samples: Sequence[Sample]) -> Hop:
     """Run ``samples`` through both models and compare every output by name.
 
     Raises:
-        MismatchError: an output is missing, of another shape, or differs by more than rounding.
+        MismatchError: an output is missing, of another shape, or not finite.
+        WrongAnswersError: an output differs by more than rounding.
     """
     expected, found = predict(before, samples), predict(after, samples)
     try:
@@ -52,13 +73,15 @@ def verify_hop(bridge: str, before: Session, after: Session, samples: Sequence[S
     outputs = tuple(
         HopOutput(name, output.max_abs, output.sqnr_db) for name, output in compared.outputs.items()
     )
+    hop = Hop(bridge=bridge, samples=len(samples), outputs=outputs)
     for output in outputs:
         if output.sqnr_db < MIN_SQNR_DB:
-            raise MismatchError(
+            raise WrongAnswersError(
                 f"{bridge} converted the model, but output {output.name!r} differs from the "
                 f"source's by up to {output.max_abs:.3g} ({output.sqnr_db:.1f} dB; at least "
                 f"{MIN_SQNR_DB:.0f} dB wanted) on {len(samples)} samples",
+                hop,
                 hint="Check the layout and shape in model.inputs; then report the model to the "
                 "converter's authors.",
             )
-    return Hop(bridge=bridge, samples=len(samples), outputs=outputs)
+    return hop

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
+
+import numpy as np
 
 from edgekit.artefact import inspect_artefact, open_artefact
 from edgekit.data import Dataset
 from edgekit.errors import ConversionError, EdgekitError, SessionError, SourceError
+from edgekit.measure.latency import times_in_turns
 from edgekit.measure.reference import reference_predictions
 from edgekit.numerics.fidelity import fidelity, same_class
 from edgekit.runs.run import Run
-from edgekit.runtimes.predict import Predictions, predict
+from edgekit.runtimes import open_timed
+from edgekit.runtimes.predict import Predictions, predict, stored_feeds
 from edgekit.sources.source import SourceModel
 from edgekit.tasks import task_named
 from edgekit.types import Array, Artefact, ArtefactFacts
+
+ROUNDS = 15
+RUNS_PER_ROUND = 3
 
 
 @dataclass(frozen=True)
@@ -77,3 +85,26 @@ def _measure(
         sqnr_db={output: figures.sqnr_db for output, figures in compared.outputs.items()},
         size_bytes=artefact.path.stat().st_size,
     )
+
+
+def time_on_dev(run: Run, dev: Dataset, artefacts: Mapping[str, Artefact]) -> dict[str, Array]:
+    """Medians of the rounds in milliseconds, float64 [rounds], by name: a short run on one thread
+    in which the artefacts take turns.
+
+    Raises:
+        SessionError: one of them failed.
+    """
+    sample = next(iter(dev))
+    with run.stage("dev: latency"), ExitStack() as opened:
+        sessions = [
+            opened.enter_context(open_timed(artefact.path, runtime=artefact.runtime))
+            for artefact in artefacts.values()
+        ]
+        with run.progress.task("Timing the candidates in turns", ROUNDS) as bar:
+            times, _ = times_in_turns(
+                [(session, stored_feeds(session, sample)) for session in sessions],
+                rounds=ROUNDS,
+                runs_per_round=RUNS_PER_ROUND,
+                task=bar,
+            )
+    return dict(zip(artefacts, np.median(times, axis=2), strict=True))

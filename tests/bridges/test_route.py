@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import groupby, permutations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgekit.bridges import BRIDGES, BridgeEntry
-from edgekit.bridges.route import find_route
+from edgekit.bridges.route import (
+    FAMILIES,
+    MAX_BRIDGES,
+    environments,
+    find_route,
+    find_ways,
+    way_text,
+)
 from edgekit.errors import MissingError
 from edgekit.methods import METHODS
 from edgekit.sources import FRAMEWORKS
@@ -19,22 +29,6 @@ TFLITE = (ModelKind.FLOAT_TFLITE,)
 
 def _entry(**fields: Any) -> BridgeEntry:
     return replace(BRIDGES["litert_torch"], **fields)
-
-
-@pytest.fixture
-def longer_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONNX leads to a SavedModel, that to .tflite by two bridges; and PyTorch by ONNX too."""
-
-    def entry(accepts: ModelKind, produces: ModelKind) -> BridgeEntry:
-        return _entry(accepts=(accepts,), produces=produces)
-
-    added = {
-        "torch_onnx": entry(ModelKind.TORCH_MODULE, ModelKind.ONNX),
-        "onnx_tf": entry(ModelKind.ONNX, ModelKind.SAVED_MODEL),
-        "converter": entry(ModelKind.SAVED_MODEL, ModelKind.FLOAT_TFLITE),
-    }
-    for name, row in added.items():
-        monkeypatch.setitem(BRIDGES, name, row)
 
 
 def test_no_bridge_where_none_is_needed() -> None:
@@ -60,16 +54,103 @@ def test_every_source_reaches_a_method_and_every_method_has_a_source() -> None:
 
 
 def test_nowhere_is_none() -> None:
-    assert find_route(ModelKind.ONNX, TFLITE) is None
+    assert find_route(ModelKind.ONNX, (ModelKind.SAVED_MODEL,)) is None
     assert find_route(ModelKind.TORCH_MODULE, TFLITE, "no_such_bridge") is None
+    assert find_ways(ModelKind.TORCH_MODULE, TFLITE, "tf2onnx") == ()
 
 
-@pytest.mark.usefixtures("longer_way")
-def test_the_fewest_bridges_unless_one_is_asked_for() -> None:
-    assert find_route(ModelKind.ONNX, TFLITE) == ("onnx_tf", "tflite_converter")
-    assert find_route(ModelKind.TORCH_MODULE, TFLITE) == ("litert_torch",)
-    chosen = find_route(ModelKind.TORCH_MODULE, TFLITE, "converter")
-    assert chosen == ("torch_onnx", "onnx_tf", "converter")
+@pytest.mark.parametrize(
+    ("kind", "ways"),
+    [
+        (
+            ModelKind.TORCH_MODULE,
+            [("litert_torch",), ("torch_onnx", "onnx2tf"), ("torch_onnx", "onnx_tf")],
+        ),
+        (ModelKind.ONNX, [("onnx_torch", "litert_torch"), ("onnx2tf",), ("onnx_tf",)]),
+        (
+            ModelKind.KERAS,
+            [
+                ("tflite_converter",),
+                ("tf2onnx", "onnx_torch", "litert_torch"),
+                ("tf2onnx", "onnx2tf"),
+                ("tf2onnx", "onnx_tf"),
+            ],
+        ),
+    ],
+)
+def test_the_ways_to_tflite_without_an_environment_first(
+    kind: ModelKind, ways: list[tuple[str, ...]]
+) -> None:
+    assert list(find_ways(kind, TFLITE)) == list(find_ways(kind, TFLITE, "auto")) == ways
+    named = [way for way in ways if way[-1] == "onnx_tf"]
+    assert list(find_ways(kind, TFLITE, "onnx_tf")) == named
+
+
+def test_a_way_ends_at_the_first_accepted_kind() -> None:
+    both = (ModelKind.ONNX, ModelKind.FLOAT_TFLITE)
+    assert find_ways(ModelKind.TORCH_MODULE, both) == (("litert_torch",), ("torch_onnx",))
+    assert find_ways(ModelKind.ONNX, both) == ((),)
+
+
+def test_the_environments_of_a_way() -> None:
+    assert environments(("torch_onnx", "onnx_tf")) == ("onnx-tf",)
+    assert environments(("litert_torch",)) == environments(()) == ()
+    assert way_text(("torch_onnx", "onnx_tf")) == "torch_onnx, onnx_tf"
+    assert way_text(()) == "no bridge"
+
+
+rows = st.builds(
+    _entry,
+    accepts=st.lists(st.sampled_from(ModelKind), min_size=1, max_size=3, unique=True).map(tuple),
+    produces=st.sampled_from(ModelKind),
+    environment=st.sampled_from([None, "e"]),
+)
+
+
+@given(
+    st.lists(rows, max_size=8),
+    st.sampled_from(ModelKind),
+    st.lists(st.sampled_from(ModelKind), min_size=1, max_size=3, unique=True),
+)
+def test_every_way_of_any_table(
+    entries: list[BridgeEntry], start: ModelKind, accepted: list[ModelKind]
+) -> None:
+    """All simple paths and nothing else, against a search that lists every sequence of bridges."""
+    table = {f"b{index}": row for index, row in enumerate(entries)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(BRIDGES):
+            patch.delitem(BRIDGES, name)
+        for name, row in table.items():
+            patch.setitem(BRIDGES, name, row)
+        found = find_ways(start, accepted)
+    if start in accepted:
+        assert found == ((),)
+        return
+    sequences = (way for length in range(1, MAX_BRIDGES + 1) for way in permutations(table, length))
+    valid = [way for way in sequences if _holds(table, start, accepted, way)]
+    assert sorted(found) == sorted(valid)
+    ranks = [
+        (any(table[name].environment for name in way), len(way), [int(name[1:]) for name in way])
+        for way in found
+    ]
+    assert ranks == sorted(ranks)
+
+
+def _holds(
+    table: dict[str, BridgeEntry], start: ModelKind, accepted: list[ModelKind], way: tuple[str, ...]
+) -> bool:
+    kinds = [start]
+    for name in way:
+        if kinds[-1] not in table[name].accepts:
+            return False
+        kinds.append(table[name].produces)
+    families = [family for family, _ in groupby(FAMILIES[kind] for kind in kinds)]
+    return (
+        kinds[-1] in accepted
+        and not set(kinds[:-1]) & set(accepted)
+        and len(set(kinds)) == len(kinds)
+        and len(set(families)) == len(families)
+    )
 
 
 def test_a_bridge_whose_package_is_missing_says_how_to_get_it() -> None:
