@@ -181,7 +181,10 @@ def tf_cause(error: BaseException) -> str:
     lines = [re.sub(r"\{\{[^}]*\}\} *| *\[Op:.*\]$", "", line) for line in text.splitlines()]
     noise = ("Detected at node", "File ", "Graph execution error", "[[")
     kept = [line for line in lines if not line.lstrip().startswith(noise)]
-    return f"{type(error).__name__}: {condensed_cause(*kept)}"
+    kind, cause = type(error).__name__, condensed_cause(*kept)
+    # AutoGraph puts the type in front of what was raised, which may have said nothing more.
+    cause = "" if cause == kind else cause.removeprefix(f"{kind}: ")
+    return f"{kind}: {cause}" if cause else kind
 
 
 def choose_threads(threads: int) -> int:

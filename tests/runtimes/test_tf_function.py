@@ -86,6 +86,12 @@ def test_the_cause_without_inner_names() -> None:
     assert tf_cause(ValueError(text)) == "ValueError: Matrix"
 
 
+def test_the_type_is_told_once() -> None:
+    assert tf_cause(TypeError("TypeError: no list")) == "TypeError: no list"
+    assert tf_cause(TypeError("TypeError")) == tf_cause(TypeError()) == "TypeError"
+    assert tf_cause(ValueError("ValueErrors abound")) == "ValueError: ValueErrors abound"
+
+
 def test_times_and_the_end(tf: Any) -> None:
     session = opened(lambda x: x * 2)
     times = session.time_ms({"x": np.ones((1, 3), np.float32)}, 5)
