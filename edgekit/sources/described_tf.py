@@ -12,6 +12,12 @@ from edgekit.sources.tf_checks import refuse_dtypes
 from edgekit.tensorflow.function import TFModel
 from edgekit.types import TensorInfo
 
+_BY_HAND = (
+    "Only a recipe can say that, and init runs no code to write one: copy a shipped one, "
+    "edgekit recipes show fer_int8 > model.yaml, and under model: write file, inputs, outputs and "
+    "that key."
+)
+
 
 def describe_keras(file: Path, input_shape: tuple[int, ...] | None) -> Described:
     """Load the Keras ``file`` and describe it; ``input_shape`` fills the sizes it leaves open.
@@ -19,13 +25,16 @@ def describe_keras(file: Path, input_shape: tuple[int, ...] | None) -> Described
     Raises:
         SourceError: as ``sources.keras``; a Lambda layer or a class of one's own needs a recipe.
     """
-    from edgekit.sources.keras import load_file, refuse_lambdas
+    from edgekit.sources.keras import NeedsCode, load_file, refuse_lambdas
     from edgekit.sources.keras_file import read_keras_file
     from edgekit.sources.keras_function import as_function
 
     found = read_keras_file(file)
-    refuse_lambdas(found, file)
-    keras = load_file(file, found)
+    try:
+        refuse_lambdas(found, file)
+        keras = load_file(file, found)
+    except NeedsCode as error:
+        raise SourceError(error.message, hint=f"{error.hint}\n{_BY_HAND}") from error
     if not getattr(keras, "inputs", None) and input_shape is None:
         raise SourceError(
             f"{file} is a subclassed model, which does not record the shape of its input",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -40,6 +40,10 @@ from edgekit.types import ModelKind
 
 _INSTALL = "pip install 'edgekit[tensorflow]'"
 _CUSTOM = "model.custom_objects"
+
+
+class NeedsCode(SourceError):
+    """A file that is no model without Python code which a recipe has to allow or to name."""
 
 
 def locate(spec: ModelSpec, base: Path | None, progress: Progress, cache: Cache) -> SourceModel:
@@ -97,7 +101,12 @@ def _from_factory(spec: ModelSpec, base: Path | None, progress: Progress) -> Sou
 
 
 def _source(
-    spec: ModelSpec, fingerprint: str, files: Mapping[str, Path], load: Any, *, name: str
+    spec: ModelSpec,
+    fingerprint: str,
+    files: Mapping[str, Path],
+    load: Callable[[], Any],
+    *,
+    name: str,
 ) -> SourceModel:
     def loader() -> TFModel:
         model = load()
@@ -127,11 +136,11 @@ def refuse_lambdas(found: KerasFile, file: Path) -> None:
     """A Lambda layer is Python code that runs when the file is loaded.
 
     Raises:
-        SourceError: the file holds some; names the layers.
+        NeedsCode: the file holds some; names the layers.
     """
     layers = lambda_layers(found.config)
     if layers:
-        raise SourceError(
+        raise NeedsCode(
             f"{file} holds Python code that runs when it is loaded: Lambda in "
             f"{', '.join(layers[:5])}" + (f" and {len(layers) - 5} more" if layers[5:] else ""),
             hint="If you made the file yourself, set model.trust_lambda: true; better, save it "
@@ -145,7 +154,7 @@ def load_file(
     """The Keras model in ``file``, by the library that ``found`` says; never compiled.
 
     Raises:
-        SourceError: the library cannot read it, or a class in it is unknown.
+        SourceError: the library cannot read it, or (``NeedsCode``) a class in it is unknown.
         MissingError: the library, or a module of ``custom``, is not installed.
     """
     library = require_keras(found.library)
@@ -171,7 +180,7 @@ def _unloadable(file: Path, found: KerasFile, text: str) -> SourceError:
     if unknown:
         layer = layer_that_names(found.config, unknown[1])
         where = f" of layer '{layer}'" if layer else ""
-        return SourceError(
+        return NeedsCode(
             f"{file} needs the class or function {unknown[1]}{where}, which is not Keras's own",
             hint=f"Name where it is defined: model.custom_objects: [model.py:{unknown[1]}]",
         )

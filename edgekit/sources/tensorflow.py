@@ -9,7 +9,7 @@ from typing import Any
 from edgekit.cache import Cache, content_key
 from edgekit.capture import captured_output
 from edgekit.errors import SourceError
-from edgekit.fetch import fetch_folder, tree_sha256
+from edgekit.fetch import fetch_folder, parse_source, tree_sha256
 from edgekit.progress import Progress
 from edgekit.recipe.schema import ModelSpec
 from edgekit.runtimes.session import Session
@@ -17,14 +17,22 @@ from edgekit.runtimes.tf_function import TFSession, choose_threads, tf_cause
 from edgekit.sources.factory import Factory
 from edgekit.sources.factory import locate as locate_factory
 from edgekit.sources.source import SourceModel
-from edgekit.sources.tf_checks import check_ends, check_finite, tensorflow_version
-from edgekit.tensorflow.function import DEFAULT_SIGNATURE, TFModel, require_tensorflow
+from edgekit.sources.tf_checks import check_ends, check_finite, shown, tensorflow_version
+from edgekit.tensorflow.function import TFModel, require_tensorflow
+from edgekit.tflite.signatures import DEFAULT_SIGNATURE, signature_meant
 from edgekit.types import ModelKind, TensorInfo
 
 _KEEP_ALIVE = (
     "TensorFlow frees an object with its variables when nothing refers to it: return "
     "(function, object)."
 )
+_FRAMEWORK_OF = {
+    ".keras": "keras",
+    ".h5": "keras",
+    ".hdf5": "keras",
+    ".tflite": "tflite",
+    ".onnx": "onnx",
+}
 _GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
 
 
@@ -35,6 +43,7 @@ def locate(spec: ModelSpec, base: Path | None, progress: Progress, cache: Cache)
 
 def _from_folder(spec: ModelSpec, base: Path | None, progress: Progress) -> SourceModel:
     assert spec.file is not None
+    _refuse_file(spec.file, base)
     folder = fetch_folder(spec.file, sha256=spec.sha256, base=base, progress=progress)
     check_saved_model(folder)
     fingerprint = {
@@ -90,6 +99,21 @@ def _open(source: SourceModel, threads: int) -> Session:
     choose_threads(threads)
     name = "the tensorflow model"
     return TFSession(source.value, source.inputs, source.outputs, name=name, threads=threads)
+
+
+def _refuse_file(text: str, base: Path | None) -> None:
+    source = parse_source(text)
+    if source.scheme != "file":
+        return
+    file = (base or Path()) / Path(source.path or "").expanduser()
+    if file.is_file():
+        framework = _FRAMEWORK_OF.get(file.suffix)
+        raise SourceError(
+            f"{file} is a file, and a SavedModel is a folder",
+            hint=f"A {file.suffix} file is framework: {framework}."
+            if framework
+            else "Name the folder that tf.saved_model.save, or model.export, wrote.",
+        )
 
 
 def check_saved_model(folder: Path) -> None:
@@ -151,13 +175,9 @@ def _unloadable(folder: Path, error: Exception) -> SourceError:
 
 
 def _chosen(folder: Path, functions: Mapping[str, Any], wanted: str | None) -> str:
-    if wanted is None:
-        if DEFAULT_SIGNATURE in functions:
-            return DEFAULT_SIGNATURE
-        if len(functions) == 1:
-            return next(iter(functions))
-    elif wanted in functions:
-        return wanted
+    chosen = signature_meant(functions, wanted)
+    if chosen is not None:
+        return chosen
     if not functions:
         raise SourceError(
             f"{folder} has no signatures",
@@ -174,15 +194,10 @@ def _chosen(folder: Path, functions: Mapping[str, Any], wanted: str | None) -> s
 
 def _described(function: Any) -> str:
     _, keywords = function.structured_input_signature
-    ends = [", ".join(_shown(_info(key, spec)) for key, spec in sorted(keywords.items()))]
+    ends = [", ".join(shown(_info(key, spec)) for key, spec in sorted(keywords.items()))]
     outputs = function.structured_outputs
-    ends.append(", ".join(_shown(_info(key, outputs[key])) for key in _names(outputs)))
+    ends.append(", ".join(shown(_info(key, outputs[key])) for key in _names(outputs)))
     return " -> ".join(ends)
-
-
-def _shown(info: TensorInfo) -> str:
-    shape = ", ".join("?" if size == -1 else str(size) for size in info.shape)
-    return f"{info.name} {info.dtype} [{shape}]"
 
 
 def _made(factory: Factory, spec: ModelSpec) -> TFModel:

@@ -32,7 +32,7 @@ def check_ends(
     if wanted.keys() != {info.name for info in model.inputs}:
         raise SourceError(
             f"model.inputs says {'; '.join(map(_spec, inputs))}, "
-            f"but {name} has {'; '.join(map(_info, model.inputs))}",
+            f"but {name} has {'; '.join(map(shown, model.inputs))}",
             hint="Name the inputs in the recipe as the model does; '?' is a size of your choice.",
         )
     for info in model.inputs:
@@ -42,7 +42,7 @@ def check_ends(
         )
         if not fits or spec.dtype != info.dtype:
             raise SourceError(
-                f"model.inputs says {_spec(spec)}, but {name} has {_info(info)}", hint=_hint(info)
+                f"model.inputs says {_spec(spec)}, but {name} has {shown(info)}", hint=_hint(info)
             )
     if len(outputs) != len(model.outputs) or set(outputs) != set(model.outputs):
         raise SourceError(
@@ -107,7 +107,8 @@ def _spec(spec: InputSpec) -> str:
     return f"{spec.name} {spec.dtype} {list(spec.shape)}"
 
 
-def _info(info: TensorInfo) -> str:
+def shown(info: TensorInfo) -> str:
+    """``x float32 [?, 3]``: '?' is a size that is left open."""
     shape = ", ".join("?" if size == -1 else str(size) for size in info.shape)
     return f"{info.name} {info.dtype} [{shape}]"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,23 +61,30 @@ def with_input_shapes(data: bytes, shapes: Mapping[int, tuple[int, ...]]) -> byt
     return flatbuffer.pack(model)
 
 
+def signature_meant(found: Collection[str], wanted: str | None) -> str | None:
+    """``wanted``, else the one named serving_default, else the only one; ``None`` where ``found``
+    has no such."""
+    if wanted is not None:
+        return wanted if wanted in found else None
+    if DEFAULT_SIGNATURE in found:
+        return DEFAULT_SIGNATURE
+    return next(iter(found)) if len(found) == 1 else None
+
+
 def _choose(found: tuple[str, ...], wanted: str | None, name: str) -> str | None:
     listed = ", ".join(found) or "none"
-    if wanted is not None:
-        if wanted not in found:
-            raise SourceError(
-                f"{name} has no signature {wanted}; it has {listed}",
-                hint="Correct model.signature." if found else "Leave out model.signature.",
-            )
-        return wanted
-    if len(found) > 1 and DEFAULT_SIGNATURE not in found:
+    chosen = signature_meant(found, wanted)
+    if chosen is None and wanted is not None:
+        raise SourceError(
+            f"{name} has no signature {wanted}; it has {listed}",
+            hint="Correct model.signature." if found else "Leave out model.signature.",
+        )
+    if chosen is None and found:
         raise SourceError(
             f"{name} has several signatures: {listed}",
             hint="Say which one is meant, with model.signature.",
         )
-    if not found:
-        return None
-    return DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in found else found[0]
+    return chosen
 
 
 def _keep(model: Any, main: int) -> None:

@@ -148,6 +148,13 @@ def test_damaged_folders(
     refused(spec(folder, outputs=("y",)), *words)
 
 
+def test_files_are_told_apart_from_folders(keras_models: Path, tmp_path: Path) -> None:
+    refused(spec(keras_models / "net.keras"), "is a file", "framework: keras")
+    for name, words in {"a.tflite": "framework: tflite", "a.pb": "tf.saved_model.save"}.items():
+        (tmp_path / name).write_bytes(b"")
+        refused(spec(tmp_path / name), "a SavedModel is a folder", words)
+
+
 def test_the_folder_is_the_promised_one(keras_models: Path) -> None:
     one = keras_models / "one"
     kept = locate(spec(one, outputs=("y",), sha256=tree_sha256(one)))
