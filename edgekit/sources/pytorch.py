@@ -12,7 +12,7 @@ from edgekit.cache import Cache, content_key, file_sha256
 from edgekit.errors import MissingError, SourceError
 from edgekit.fetch import fetch, fetch_first
 from edgekit.progress import Progress
-from edgekit.recipe.schema import ModelSpec
+from edgekit.recipe.schema import InputSpec, ModelSpec
 from edgekit.runtimes.session import Session
 from edgekit.sources.factory import Factory
 from edgekit.sources.factory import locate as locate_factory
@@ -30,11 +30,20 @@ def locate(spec: ModelSpec, base: Path | None, progress: Progress, cache: Cache)
 def _from_file(spec: ModelSpec, base: Path | None, progress: Progress) -> SourceModel:
     assert spec.file is not None
     file = fetch(spec.file, sha256=spec.sha256, base=base, progress=progress)
+    return saved_model(file, spec.inputs, spec.outputs)
+
+
+def saved_model(file: Path, inputs: tuple[InputSpec, ...], outputs: tuple[str, ...]) -> SourceModel:
+    """The ``.pt2`` or TorchScript at ``file`` as a model.
+
+    Raises:
+        SourceError: it is neither.
+    """
     kind = file_kind(file)
     return SourceModel(
         kind=kind,
-        inputs=spec.inputs,
-        outputs=spec.outputs,
+        inputs=inputs,
+        outputs=outputs,
         fingerprint=content_key({"file": file_sha256(file), "torch": torch_version()}),
         files={"model": file},
         loader=lambda: load_file(file, kind),
