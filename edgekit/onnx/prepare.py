@@ -1,0 +1,121 @@
+"""A float ONNX model in the form that it is quantized in, the same bytes wherever it is done.
+
+Batch normalization is folded into convolutions and constants are computed, by the optimizations of
+ONNX Runtime that hold on any machine ("basic"); those for one processor stay out of the file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from edgekit.capture import captured_output
+from edgekit.errors import ConversionError
+from edgekit.onnx.checks import opset_of
+from edgekit.onnx.model_file import read_model, require_onnx, tensors
+from edgekit.onnx.ops import listed, nodes
+from edgekit.runtimes.cause import condensed_cause
+
+MIN_OPSET = 13
+"""Since then QuantizeLinear and DequantizeLinear know channels."""
+
+
+def prepared(file: Path) -> tuple[Any, tuple[str, ...]]:
+    """The ``ModelProto``, every node with a name of its own and every shape inferred; and what was
+    done to it that a person should know.
+
+    Raises:
+        ConversionError: float16 inside, or an operator set that cannot be brought up to 13.
+        SourceError: no ONNX model.
+    """
+    model = read_model(file)
+    _refuse_float16(model, file.name)
+    with tempfile.TemporaryDirectory(prefix="edgekit-onnx-") as name:
+        folder = Path(name)
+        done: tuple[str, ...] = ()
+        if opset_of(model) < MIN_OPSET:
+            done = (f"operator set {opset_of(model)} brought up to {MIN_OPSET}",)
+            file = _with_newer_opset(file, folder / "newer.onnx")
+        made = _optimized(file, folder / "basic.onnx")
+    _drop_unused_opsets(made)
+    _name_nodes(made)
+    return _with_shapes(made, file.name), done
+
+
+def _refuse_float16(model: Any, name: str) -> None:
+    half = [tensor.name for tensor in tensors(model) if tensor.data_type == tensor.FLOAT16]
+    if half:
+        raise ConversionError(
+            f"{name} holds float16 weights: {listed(half)}",
+            hint="Export the model in float32: INT8 starts from there.",
+        )
+
+
+def _with_newer_opset(file: Path, newer: Path) -> Path:
+    onnx = require_onnx()
+    import onnx.version_converter
+
+    model = onnx.load(file)  # with its external data
+    try:
+        with captured_output():
+            converted = onnx.version_converter.convert_version(model, MIN_OPSET)
+    except Exception as error:  # C++ raises several types
+        raise ConversionError(
+            f"operator set {opset_of(model)} cannot be brought up to {MIN_OPSET}, which INT8 by "
+            f"channel needs: {condensed_cause(str(error))}",
+            hint=f"Export the model with operator set {MIN_OPSET} or newer.",
+        ) from error
+    onnx.save_model(converted, newer)
+    return newer
+
+
+def _optimized(file: Path, made: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(made)
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        with captured_output():
+            onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no base of their own
+        raise ConversionError(
+            f"ONNX Runtime cannot prepare {file.name}: "
+            f"{condensed_cause(str(error).replace(str(file), file.name))}"
+        ) from error
+    return require_onnx().load(made)
+
+
+def _drop_unused_opsets(model: Any) -> None:
+    """ONNX Runtime writes down every set it knows; other tools stop at those they do not."""
+    used = {"" if node.domain == "ai.onnx" else node.domain for node in nodes(model.graph.node)}
+    kept = [entry for entry in model.opset_import if entry.domain in used | {""}]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+
+
+def _name_nodes(model: Any) -> None:
+    """Rules and the quantizer tell nodes by name."""
+    taken: set[str] = set()
+    for node in nodes(model.graph.node):
+        base = node.name or next((name for name in node.output if name), node.op_type)
+        name, count = base, 2
+        while name in taken:
+            name, count = f"{base}:{count}", count + 1
+        node.name = name
+        taken.add(name)
+
+
+def _with_shapes(model: Any, name: str) -> Any:
+    onnx = require_onnx()
+    try:
+        with captured_output():
+            return onnx.shape_inference.infer_shapes(model)
+    except onnx.shape_inference.InferenceError as error:
+        raise ConversionError(
+            f"the shapes of {name} cannot be inferred: {condensed_cause(str(error))}",
+            hint="Export the model with fixed shapes.",
+        ) from error

@@ -1,0 +1,91 @@
+"""Scales of INT8 weights that no processor saturates on.
+
+Without dot-product instructions (VNNI), x86 multiplies unsigned activations with signed weights two
+at a time and adds each pair in 16 bits, saturating (``vpmaddubsw``): ``255 * (w0 + w1)`` leaves
+them as soon as two neighbours of one sign add up to more than 128. ONNX Runtime's way out is
+``reduce_range``, 7 bits for every weight. Here a channel's scale grows only as far as its worst
+pair of neighbours asks for, which for most channels is not at all: nothing saturates, and nearly
+all of the 8 bits stay in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import numpy as np
+
+from edgekit.onnx.model_file import require_onnx
+from edgekit.types import Array
+
+Overrides = dict[str, list[dict[str, Any]]]
+"""ONNX Runtime's ``TensorQuantOverrides``, by tensor name."""
+
+_LARGEST = 127
+# Rounding may lift both neighbours by a half, to 128: 255 * 128 still fits into 16 bits.
+_LARGEST_PAIR = 127
+
+
+def weight_overrides(model: Any, *, nodes: Collection[str], per_channel: bool) -> Overrides:
+    """The scales of the constant weights of every Conv, Gemm and MatMul called in ``nodes``."""
+    onnx = require_onnx()
+    found: dict[str, tuple[int, Array]] = {}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.name not in nodes:
+            continue
+        tensor = constants.get(node.input[1]) if len(node.input) > 1 else None
+        if tensor is None or tensor.data_type != tensor.FLOAT:
+            continue
+        weights = onnx.numpy_helper.to_array(tensor)
+        for axis, rows in _rows(node, weights):
+            scales = pair_safe_scales(rows, adjacent=not _is_depthwise(node, weights))
+            known = found.get(tensor.name)
+            if known is not None and known[0] == axis:  # shared: the coarser of both is safe
+                scales = np.maximum(scales, known[1])
+            found[tensor.name] = (axis, scales)
+    return {
+        name: _by_channel(axis, scales) if per_channel else [_entry(scales.max())]
+        for name, (axis, scales) in found.items()
+    }
+
+
+def pair_safe_scales(rows: Array, *, adjacent: bool = True) -> Array:
+    """The smallest symmetric INT8 scale of each of ``rows``, a float32 array of shape
+    ``(channels,)``; 1 for a row of zeros.
+
+    ``rows`` is ``(channels, products)``, in the order that products are added in. ``adjacent``:
+    neighbours are added in 16 bits.
+    """
+    scales = np.abs(rows).max(axis=1, initial=0) / _LARGEST
+    if adjacent and rows.shape[1] > 1:
+        for side in (np.maximum(rows, 0), np.maximum(-rows, 0)):
+            pairs = (side[:, 1:] + side[:, :-1]).max(axis=1)
+            scales = np.maximum(scales, pairs / _LARGEST_PAIR)
+    return np.where(scales > 0, scales, 1).astype(np.float32)
+
+
+def _rows(node: Any, weights: Array) -> Iterator[tuple[int, Array]]:
+    """The axis of the output channels, and the weights of each; nothing for other operators."""
+    if node.op_type == "Conv" and weights.ndim > 2:
+        # ONNX Runtime computes channels-last: input channels are neighbours.
+        yield 0, np.moveaxis(weights, 1, -1).reshape(len(weights), -1)
+    elif node.op_type == "Gemm":
+        transposed = any(a.name == "transB" and a.i for a in node.attribute)
+        yield (0, weights) if transposed else (1, weights.T)
+    elif node.op_type == "MatMul" and weights.ndim == 2:
+        yield 1, weights.T
+
+
+def _is_depthwise(node: Any, weights: Array) -> bool:
+    """Those have kernels of their own, which add in 32 bits."""
+    groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+    return node.op_type == "Conv" and groups == len(weights) > 1 and weights.shape[1] == 1
+
+
+def _by_channel(axis: int, scales: Array) -> list[dict[str, Any]]:
+    return [{"axis": axis, **_entry(scale)} for scale in scales]
+
+
+def _entry(scale: Any) -> dict[str, Any]:
+    return {"scale": np.array(scale, np.float32), "zero_point": np.array(0, np.int8)}
