@@ -5,7 +5,7 @@ Imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, log10
 from typing import Any
@@ -18,6 +18,25 @@ from edgekit.pytorch.modules import ModuleName, Treatment
 from edgekit.pytorch.script import Example
 
 PRELU = "torch's INT8 PReLU is wrong on every engine"
+_SHIELDED: dict[type[torch.nn.Module], type[torch.nn.Module]] = {
+    kind: type(kind.__name__, (kind,), {"__module__": __name__})
+    for kind in (
+        torch.nn.PReLU,
+        torch.nn.LeakyReLU,
+        torch.nn.ELU,
+        torch.nn.Hardswish,
+        torch.nn.Hardsigmoid,
+        torch.nn.Sigmoid,
+        torch.nn.Tanh,
+        torch.nn.Softmax,
+        torch.nn.LayerNorm,
+        torch.nn.InstanceNorm1d,
+        torch.nn.InstanceNorm2d,
+        torch.nn.InstanceNorm3d,
+    )
+}
+"""What FX computes in INT8 between INT8 layers, with or without a configuration (torch 2.13), and
+the same by a type that it does not know: it goes by the exact one."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +51,6 @@ class Fault:
         return f"most at {self.name}, a {self.type}: {self.sqnr_db:.1f} dB"
 
 
-class PReLU(torch.nn.PReLU):
-    """FX makes an INT8 kernel of torch's own, with or without a configuration, where it stands
-    between INT8 layers. It goes by the exact type."""
-
-
 def unsound(model: torch.nn.Module) -> dict[str, str]:
     """Modules that must stay float whatever the engine, with the reason."""
     return {
@@ -44,13 +58,14 @@ def unsound(model: torch.nn.Module) -> dict[str, str]:
     }
 
 
-def shield_unsound(model: torch.nn.Module) -> list[str]:
-    """Keep FX off the unsound modules of ``model``, in place; their names. It leaves those of a
-    derived type alone by itself."""
-    modules = dict(model.named_modules())
-    names = [name for name in unsound(model) if type(modules[name]) is torch.nn.PReLU]
-    for name in names:
-        modules[name].__class__ = PReLU
+def shield(model: torch.nn.Module, left_out: Container[str]) -> list[str]:
+    """Keep FX off the modules of ``model`` whose names are in ``left_out``, in place; the names of
+    those that it would have taken all the same."""
+    names = []
+    for name, module in model.named_modules():
+        if name in left_out and type(module) in _SHIELDED:
+            module.__class__ = _SHIELDED[type(module)]
+            names.append(name)
     return names
 
 

@@ -32,7 +32,7 @@ from edgekit.calibrate.statistics import Range
 from edgekit.errors import ConversionError
 from edgekit.pytorch.export import quiet_warnings, users_line
 from edgekit.pytorch.extremes import ExtremesObserver, SampleExtremes, set_ranges
-from edgekit.pytorch.fx_faults import called_modules, shield_unsound, unsound
+from edgekit.pytorch.fx_faults import called_modules, shield, unsound
 from edgekit.pytorch.fx_relu6 import relu6_to_relu, relu_to_relu6
 from edgekit.pytorch.fx_weights import PAIRING, PairSafeChannels, PairSafeTensor
 from edgekit.pytorch.modules import Treatment, leaf_modules
@@ -75,7 +75,8 @@ def prepare(
         called = called_modules(graph_module)
         saturating = relu6_to_relu(graph_module)
         mapping = _mapping(engine, found, per_channel)
-        whole = apart + shield_unsound(graph_module)
+        left_out = {name for name, treatment in found.items() if treatment.method == "float"}
+        whole = apart + shield(graph_module, left_out)
         custom = PrepareCustomConfig().set_non_traceable_module_names(whole)
         prepared = prepare_fx(graph_module, mapping, examples, prepare_custom_config=custom)
     relu_to_relu6(prepared, saturating)

@@ -10,9 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edgekit.calibrate.statistics import Range
 from edgekit.errors import ConversionError, MissingError, RecipeError
 from edgekit.methods import load_method
 from edgekit.pytorch.description import read_description
+from edgekit.pytorch.fx_graph import convert, prepare
+from edgekit.pytorch.modules import Treatment
 from edgekit.pytorch.script_facts import inspect
 from edgekit.recipe.schema import InputSpec, ModuleRule
 from edgekit.runtimes import open_session
@@ -328,6 +331,38 @@ def test_a_prelu_between_int8_layers_stays_float(count: int, tmp_path: Path) -> 
     assert sqnr_db(wanted, found) > 20
     kept = read_description(result.artefact.path, "TorchScript file").kept_float
     assert list(kept) == ["slope"]
+
+
+LOWERED = (
+    nn.LeakyReLU(),
+    nn.ELU(),
+    nn.Hardswish(),
+    nn.Hardsigmoid(),
+    nn.Sigmoid(),
+    nn.Tanh(),
+    nn.Softmax(1),
+    nn.LayerNorm(6),
+    nn.InstanceNorm2d(4, affine=True),
+)
+
+
+@pytest.mark.parametrize("between", LOWERED, ids=lambda module: type(module).__name__)
+def test_what_is_left_out_is_computed_in_float(
+    between: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FX takes these by their types, between INT8 layers, whatever their configuration."""
+    net = nn.Sequential(nn.Conv2d(4, 4, 1), between, nn.Conv2d(4, 4, 1)).eval()
+    x = torch.randn(2, 4, 6, 6)
+    monkeypatch.setattr(torch.backends.quantized, "engine", "x86")
+    on_float = {}
+    choices: tuple[dict[str, Treatment], ...] = ({}, {"1": Treatment(method="float")})
+    for found in choices:
+        prepared = prepare(net, (x,), ("x",), "x86", found, per_channel=True)
+        int8 = convert(prepared, dict.fromkeys(prepared.observers, Range(-3.0, 3.0)))
+        (node,) = (node for node in int8.graph.nodes if node.target == "1")
+        on_float[len(found)] = node.all_input_nodes[0].target == "dequantize"
+    assert on_float == {0: False, 1: True}
+    assert type(between).__module__.startswith("torch.nn")  # the model itself stays as it was
 
 
 def test_no_engine_is_trusted_for_want_of_a_range(
