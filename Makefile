@@ -10,7 +10,7 @@ LOCK_VENV := build/lock
 # Named because the default of torch brings gigabytes of CUDA with it.
 LOCK_TORCH ?= 2.13.0
 
-.PHONY: help demo test test-slow bench bench-torch bench-tf lint lock clean
+.PHONY: help demo test test-slow bench bench-torch bench-torch-choices bench-tf lint lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -41,6 +41,10 @@ bench: ## the main job's figures beside direct library calls; takes about half a
 bench-torch: ## PyTorch's own methods beside torch and torchao called directly; about half an hour
 	@.ci/environment demo,text
 	$(BIN)/python -m benchmarks.torch_methods $(ARGS)
+
+bench-torch-choices: ## the tables in docs/ that the choices of PyTorch's methods rest on
+	@.ci/environment demo,text
+	$(BIN)/python -m benchmarks.torch_choices $(ARGS)
 
 bench-tf: ## TensorFlow's recipes beside TFLiteConverter called directly; about ten minutes
 	@.ci/environment demo,tensorflow,audio
