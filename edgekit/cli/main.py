@@ -28,6 +28,10 @@ VERBS = {
         "edgekit.cli.recipes:recipes",
         "List, show and validate recipes.",
     ),
+    "bridge": (
+        "edgekit.cli.bridge:bridge",
+        "Show, set up, remove and run the bridges between frameworks.",
+    ),
     "doctor": (
         "edgekit.cli.doctor:doctor",
         "Show what is installed, and how to get what is missing.",

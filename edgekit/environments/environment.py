@@ -71,7 +71,9 @@ class VenvEnvironment:
         except BrokenEnvironmentError as error:
             if not (damaged := damage(self.place, folder)):
                 raise  # a library of the system that is missing: no new venv would help
-            self.progress.warn(f"{_told(name, damaged)}, so it is made again ({error.message})")
+            self.progress.warn(
+                f"{told_damage(name, damaged)}, so it is made again ({error.message})"
+            )
             make(self.place.spec, self.place.shelf, self.progress, instead_of=mark)
         with shared(self.place):
             return run_worker(call)
@@ -103,7 +105,8 @@ def damage(place: Place, folder: Path) -> dict[str, str]:
         return {"python": error.message}
 
 
-def _told(name: str, damaged: Mapping[str, str]) -> str:
+def told_damage(name: str, damaged: Mapping[str, str]) -> str:
+    """What ``damage`` found, for people."""
     package, why = next(iter(damaged.items()))
     more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
     return f"the isolated environment {name} is damaged ({package}: {why}{more})"
