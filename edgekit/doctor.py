@@ -25,6 +25,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from edgekit.cache import CACHE_DIR_VARIABLE, cache_folder
+from edgekit.environments.state import EnvironmentFact, environment_facts
 from edgekit.errors import EXIT_MISSING, EXIT_PASSED, MissingError
 from edgekit.fetch.clients import has_pip
 
@@ -140,6 +141,7 @@ class Diagnosis:
     main_extras: tuple[str, ...]
     deep: tuple[DeepFact, ...] = ()
     notes: tuple[str, ...] = ()
+    environments: tuple[EnvironmentFact, ...] = ()
 
     @property
     def main_packages(self) -> frozenset[str]:
@@ -209,6 +211,7 @@ def diagnose(*, deep: bool = False) -> Diagnosis:
         main_extras=("core", *sorted(expand_extra(MAIN_EXTRA, requires))),
         deep=deep_facts(packages) if deep else (),
         notes=tuple(NOTES[f.name] for f in packages if f.name in NOTES and f.installed),
+        environments=environment_facts(),
     )
 
 

@@ -59,6 +59,12 @@ def _show(diagnosis: Diagnosis) -> None:
     for client in diagnosis.clients:
         if client.path is None:
             console.print(f"  {client.install}", soft_wrap=True)
+    if diagnosis.environments:
+        console.print()
+        console.print(_environment_table(diagnosis))
+        for environment in diagnosis.environments:
+            if environment.state != "ready":
+                console.print(f"  {environment.set_up}", soft_wrap=True)
     cache = diagnosis.cache
     state = "" if cache.writable else ", cannot be written"
     console.print(f"\ncache: {cache.path}, {cache.size_bytes / 1e6:.1f} MB{state}", soft_wrap=True)
@@ -102,6 +108,15 @@ def _client_table(diagnosis: Diagnosis) -> Table:
     table = _table("program", "where", "for")
     for client in diagnosis.clients:
         table.add_row(client.name, client.path or "-", client.used_for)
+    return table
+
+
+def _environment_table(diagnosis: Diagnosis) -> Table:
+    table = _table("isolated environment", "state", "size", "holds")
+    for fact in diagnosis.environments:
+        about = "about " if fact.state == "not set up" else ""
+        state = fact.state if fact.why is None else f"{fact.state}, {fact.why}"
+        table.add_row(fact.name, state, f"{about}{fact.size_bytes / 1e9:.1f} GB", fact.summary)
     return table
 
 

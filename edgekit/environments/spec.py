@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import sysconfig
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from edgekit.cache import content_key
+from edgekit.cache import content_key, file_sha256
 from edgekit.errors import UsageError
 
 WORKERS = Path(__file__).parent / "workers"
@@ -21,7 +20,8 @@ _KEY_CHARS = 16
 @dataclass(frozen=True)
 class EnvironmentSpec:
     """One environment: ``lock`` pins every package, ``pythons`` are the minor versions that all
-    of them have wheels for, ``imports`` must work once they are installed."""
+    of them have wheels for, ``imports`` must work once they are installed, ``workers`` are those
+    whose results are remembered."""
 
     name: str
     summary: str
@@ -66,7 +66,7 @@ ENVIRONMENTS: dict[str, EnvironmentSpec] = {
         lock=_LOCKS / "onnx-tf.txt",
         pythons=("3.11",),
         imports=("onnx_tf.backend", "tflite_runtime.interpreter"),
-        workers=("convert_onnx_tf", "run_tflite_runtime"),
+        workers=("convert_onnx_tf",),
         size_bytes=1_300_000_000,
     ),
 }
@@ -94,8 +94,6 @@ def environment_version(name: str) -> str:
     """
     spec = find_environment(name)
     files = [WORKERS / "protocol.py", *(WORKERS / f"{worker}.py" for worker in spec.workers)]
-    workers = {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()
-    }
+    workers = {file.name: file_sha256(file) for file in files}
     parts = {"packages": spec.packages, "revision": REVISION, "workers": workers}
     return content_key(parts)[:_KEY_CHARS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import dataclasses
 import json
 import os
 import subprocess
@@ -26,6 +27,7 @@ from edgekit.doctor import (
     expand_extra,
     package_facts,
 )
+from edgekit.environments.state import EnvironmentFact
 
 REQUIRES = (
     "click<9,>=8.2",
@@ -221,6 +223,32 @@ def test_the_table_goes_to_stdout_and_the_way_out_to_stderr(
         "pillow-heif is missing, torch 2.5.0 is outside >=2.10,<2.15\n"
         "  pip install 'edgekit[torch]'\n"
     ).replace("pillow-heif is missing, ", "")
+
+
+def test_isolated_environments_are_shown_and_are_no_obstacle(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environments = (
+        EnvironmentFact("one", "a tool 1.0", "ready", 1_200_000_000, "/x", None, "setup one"),
+        EnvironmentFact("two", "a tool 2.0", "damaged", 9_000_000, "/y", "gone: z", "setup two"),
+        EnvironmentFact("three", "a tool 3.0", "not set up", 2_400_000_000, None, None, "setup 3"),
+    )
+    found = dataclasses.replace(diagnosis(), environments=environments)
+    monkeypatch.setattr(doctor, "diagnose", lambda *, deep: found)
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    table = out[out.index("isolated environment") : out.index("cache:")]
+    assert [" ".join(line.split()) for line in table.splitlines() if line] == [
+        "isolated environment state size holds",
+        "one ready 1.2 GB a tool 1.0",
+        "two damaged, gone: z 0.0 GB a tool 2.0",
+        "three not set up about 2.4 GB a tool 3.0",
+        "setup two",
+        "setup 3",
+    ]
+    assert main(["doctor", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["environments"]
+    assert [fact["state"] for fact in told] == ["ready", "damaged", "not set up"]
 
 
 @pytest.mark.usefixtures("shown")

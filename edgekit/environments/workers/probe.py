@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from importlib import import_module, metadata
-from typing import Any, Dict  # noqa: UP035
+from typing import Any
 
 from protocol import serve
 
 
-def work(request: Dict[str, Any]) -> Dict[str, Any]:  # noqa: UP006
+def work(request: dict[str, Any]) -> dict[str, Any]:
     """``packages`` maps names to versions, ``imports`` are tried once all of them are whole;
     ``damaged`` in the answer says why, by name."""
     damaged = {}

@@ -15,11 +15,12 @@ import signal
 import socket
 import sys
 import threading
-from typing import Any, Callable, Dict, List  # noqa: UP035 - workers run on Python 3.9 too
+from collections.abc import Callable
+from typing import Any
 
-Request = Dict[str, Any]  # noqa: UP006
+Request = dict[str, Any]
 _MAX_TRACE_LINES = 3
-_asked_for: List[str] = []  # noqa: UP006
+_asked_for: list[str] = []
 
 
 class Refused(Exception):
@@ -55,7 +56,7 @@ def serve(work: Callable[[Request], Request]) -> None:
     os._exit(0)
 
 
-def _outcome(work: Callable[[Request], Request], request: Request) -> Dict[str, Any]:  # noqa: UP006
+def _outcome(work: Callable[[Request], Request], request: Request) -> dict[str, Any]:
     try:
         return {"status": "ok", "answer": dict(work(request))}
     except Refused as error:
