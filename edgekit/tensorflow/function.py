@@ -80,8 +80,14 @@ def concrete(
     return tensorflow.function(traced, input_signature=specs).get_concrete_function()
 
 
-def frozen(model: TFModel, inputs: tuple[InputSpec, ...], outputs: tuple[str, ...]) -> Any:
-    """As ``concrete``, with every variable a constant: what TFLiteConverter takes.
+def frozen(
+    model: TFModel,
+    inputs: tuple[InputSpec, ...],
+    outputs: tuple[str, ...],
+    *,
+    free_batch: bool = False,
+) -> Any:
+    """As ``concrete``, with every variable a constant: what TFLiteConverter and tf2onnx take.
 
     The converter can freeze for itself, but then leaves Keras 3 variables to READ_VARIABLE, which
     its calibrator cannot run; and by way of a SavedModel it takes several times as long.
@@ -90,7 +96,7 @@ def frozen(model: TFModel, inputs: tuple[InputSpec, ...], outputs: tuple[str, ..
         convert_variables_to_constants_v2,
     )
 
-    traced = concrete(model, inputs, outputs)
+    traced = concrete(model, inputs, outputs, free_batch=free_batch)
     return convert_variables_to_constants_v2(traced, lower_control_flow=False)
 
 
