@@ -1,0 +1,94 @@
+"""What both bridges to ONNX do with the exporter's model: ends, names, checks, one clean file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgekit.bridges.bridge import BridgeJob
+from edgekit.errors import ConversionError
+from edgekit.onnx.model_file import MAX_PROTOBUF_BYTES, require_onnx, with_layouts, write_model
+from edgekit.onnx.names import forget_origin, name_ends
+from edgekit.onnx.ops import listed, operators
+from edgekit.onnx.simplify import simplified
+from edgekit.sources.source import SourceModel
+
+FILE = "model.onnx"
+_DOMAINS = ("", "ai.onnx")
+
+
+def refuse_size(size_bytes: int) -> None:
+    """An ``.onnx`` file is one protobuf message, and that ends at 2 GB.
+
+    Raises:
+        ConversionError: the weights alone are more.
+    """
+    if size_bytes > MAX_PROTOBUF_BYTES:
+        raise ConversionError(
+            f"the weights of the model are {size_bytes / 1e9:.1f} GB; an .onnx file ends at 2 GB",
+            hint="Choose a method that needs no ONNX, or export the model by parts.",
+        )
+
+
+def refuse_opset(opset: int | None, exporter: str, opsets: range) -> None:
+    """Hold ``onnx.opset`` against what the exporter can write.
+
+    Raises:
+        ConversionError: names the range.
+    """
+    if opset is not None and opset not in opsets:
+        raise ConversionError(
+            f"{exporter} writes operator sets {opsets[0]} to {opsets[-1]}, not {opset}",
+            hint="Correct onnx.opset in the recipe, or leave it out.",
+        )
+
+
+def finish(job: BridgeJob, model: Any) -> Path:
+    """Name the ends of ``model`` as the source's, strip it of its origin, check, simplify, write.
+
+    Raises:
+        ConversionError: other inputs or outputs than the recipe's, an operator that ONNX does not
+            have, or what onnx.checker refuses.
+    """
+    source = job.source
+    try:
+        name_ends(model, [spec.name for spec in source.inputs], source.outputs)
+    except ValueError as error:
+        raise ConversionError(
+            f"the converted model has other inputs or outputs than the recipe: {error}",
+            hint="Correct model.inputs or model.outputs in the recipe.",
+        ) from error
+    forget_origin(model)
+    _refuse_foreign(model)
+    made = with_layouts(simplified(model, job.progress), source.inputs)
+    refuse_size(made.ByteSize())
+    file = job.folder / FILE
+    write_model(made, file)
+    return file
+
+
+def open_onnx(file: Path, source: SourceModel) -> SourceModel:
+    """What ``Bridge.open`` returns: layouts and names are those of ``source``."""
+    from edgekit.sources.onnx import onnx_model
+
+    return onnx_model(file, source.inputs, source.outputs)
+
+
+def _refuse_foreign(model: Any) -> None:
+    """An exporter may leave an operator as it is where it knows no other."""
+    onnx = require_onnx()
+    versions = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+    defined = {(function.domain, function.name) for function in model.functions}
+    foreign = [
+        op
+        for op in operators(model)
+        if (op.domain, op.op) not in defined
+        and not (
+            op.domain in _DOMAINS and onnx.defs.has(op.op, versions.get(op.domain or "ai.onnx", 1))
+        )
+    ]
+    if foreign:
+        raise ConversionError(
+            f"ONNX has no operator for {listed(foreign)}",
+            hint="Replace these layers in the model, or leave them to the app.",
+        )
