@@ -142,7 +142,9 @@ def convert_file(
     )
     source = locate(spec, progress=progress, cache=cache)
     samples = random_samples(described.inputs, VERIFY_SAMPLES)
-    return _convert(_Job(source, samples, "random numbers", OnnxSpec()), way, out, cache, progress)
+    return _convert(
+        _Job(source, samples, "samples of random numbers", OnnxSpec()), way, out, cache, progress
+    )
 
 
 def random_samples(inputs: Sequence[InputSpec], count: int) -> tuple[Sample, ...]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import configparser
 import re
 from pathlib import Path
 
@@ -65,3 +66,14 @@ def test_workers_are_written_for_old_pythons() -> None:
 
     for file in WORKERS.glob("*.py"):
         ast.parse(file.read_text(), feature_version=(3, 9))
+
+
+def test_workers_and_locks_are_shipped(repository: Path) -> None:
+    parsed = configparser.ConfigParser()
+    parsed.read(repository / "setup.cfg", encoding="utf-8")
+    data = parsed["options.package_data"]
+    assert data["edgekit.environments"] == "workers/*.py"
+    assert "environments/locks/*.txt" in data["edgekit"].split()
+    for entry in ENVIRONMENTS.values():
+        assert entry.lock.is_file()
+        assert all((WORKERS / f"{worker}.py").is_file() for worker in entry.workers)
