@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from edgekit.gate.check import Check, Status, Verdict
 from edgekit.measure.latency import HostLatency
-from edgekit.report.choices import choice_lines
+from edgekit.report.choices import ChoiceTable
 from edgekit.report.report import Report
-from edgekit.report.units import size_text
+from edgekit.report.units import latency_text, size_text
 from edgekit.tasks.task import MetricAccuracy
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def render(report: Report) -> Group:
         if check.status is not Status.PASS:
             label = (f"{check.name}:", _STATUS_STYLES[check.status])
             parts.append(Text.assemble(label, f" {check.why}"))
-    for choice in report.choices:
-        parts += [Text(line, style="dim") for line in choice_lines(choice)]
+    parts += map(ChoiceTable, report.choices)
     parts += [Text(f"float: {line}", style="dim") for line in _float_modules(report)]
     parts += [
         Text(f"TensorFlow's own, megabytes more on a phone: {op}", style="yellow")
@@ -103,8 +102,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
         yield (
             f"host latency, {latency.threads} thread{'s' if latency.threads > 1 else ''}"
             + (" (reference only)" if latency.reference_only else ""),
-            _milliseconds(latency.float_ms),
-            _milliseconds(latency.quantized_ms),
+            latency_text(latency.float_ms),
+            latency_text(latency.quantized_ms),
             f"{latency.speedup:.2f} x [{latency.ci_low:.2f}, {latency.ci_high:.2f}]",
         )
     else:
@@ -216,10 +215,6 @@ def _summary(checks: tuple[Check, ...]) -> str:
     required = [check for check in checks if check.required]
     passed = sum(check.status is Status.PASS for check in required)
     return f"{passed} of {len(required)} required checks passed"
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value:.2f} ms" if value >= 1 else f"{value:.3g} ms"
 
 
 def _number(value: float | str | None) -> str:

@@ -31,6 +31,7 @@ from tests.report.sample import (
     TOP1,
     TORCH_FACTS,
     UNTUNED,
+    WAYS,
     report,
     torch_report,
 )
@@ -55,6 +56,7 @@ REPORTS = {
     ),
     "torch": torch_report(),
     "auto": report(choices=(CHOICE,), alternatives={"tflite_int8": UNTUNED}),
+    "ways": report(choices=(WAYS,), alternatives={"torch_onnx, onnx2tf": UNTUNED}),
 }
 
 
@@ -99,6 +101,10 @@ def test_nothing_is_cut_off_at_any_width(case: str, columns: int) -> None:
             assert "".join(check.why.split()) in words
     for note in REPORTS[case].notes:
         assert "".join(note.split()) in words
+    for choice in REPORTS[case].choices:
+        for candidate in choice.candidates:
+            for reason in (candidate.lost, candidate.error):
+                assert "".join((reason or "").split()) in words
 
 
 def test_modules_that_stayed_float_are_named_until_there_are_many() -> None:
