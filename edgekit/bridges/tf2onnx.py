@@ -6,7 +6,7 @@ import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from edgekit.bridges.bridge import Bridge, BridgeJob
 from edgekit.bridges.to_onnx import finish, open_onnx, refuse_opset
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError, EdgekitError
-from edgekit.onnx.names import name_layers
+from edgekit.onnx.names import name_constants, name_layers
+from edgekit.onnx.ops import operators
+from edgekit.onnx.order import order_nodes
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.sources.source import SourceModel
 from edgekit.sources.tf_checks import tensorflow_version
@@ -29,8 +31,13 @@ from edgekit.types import ModelKind
 _REVISION = 1
 # tf2onnx 1.17 knows no operator that came after 18.
 _OPSETS = range(13, 19)
-# tf2onnx numbers the tensors it adds, and leaves TensorFlow's ":0".
-_NUMBERED = re.compile(r"(?:__\d+)?(?::0)?$")
+# tf2onnx numbers the tensors it adds, says which of two are outputs, and leaves TensorFlow's ":0".
+_NUMBERED = re.compile(r"(?:_graph_outputs_Identity)?(?:__\d+)?(?::0)?$")
+# TensorFlow numbers the functions of a loop or a branch by what it made before.
+_FUNCTION = re.compile(r"(_(?:cond|body|true|false)(?:_frozen)?)_\d+")
+_LOOP = "Loop"
+# Which of two equal nodes it keeps hangs on addresses in memory; onnxslim merges them too.
+_UNSETTLED = "merge_duplication"
 _FAILED_NODE = re.compile(r"Failed to convert node '([^']+)'")
 
 
@@ -44,11 +51,13 @@ class Tf2Onnx:
     def convert(self, job: BridgeJob) -> Path:
         refuse_opset(job.onnx.opset, "tf2onnx", _OPSETS)
         if job.source.kind is ModelKind.FLOAT_TFLITE:
-            model = _from_file(job)
-            name_layers(model, lambda node: _plain(node.name) or str(node.op_type))
+            model, layer = _from_file(job), _plain
         else:
-            model = _from_function(job)
-            name_layers(model, lambda node: tensorflow_layer(_plain(node.name)) or node.op_type)
+            model, layer = _from_function(job), lambda name: tensorflow_layer(_plain(name))
+        # tf2onnx walks through sets: the same model comes out in another order every time.
+        order_nodes(model)
+        name_layers(model, lambda node: layer(node.name) or node.op_type)
+        name_constants(model)
         return finish(job, model)
 
     def open(self, file: Path, source: SourceModel) -> SourceModel:
@@ -60,13 +69,27 @@ def make() -> Bridge:
 
 
 def _from_function(job: BridgeJob) -> Any:
+    model = _traced(job, free_batch=job.onnx.free_batch)
+    if _LOOP in _op_types(model):
+        # tf2onnx knows an LSTM by how it asks for its batch; of a fixed one it makes a Loop.
+        with suppress(ConversionError):
+            other = _traced(job, free_batch=True)
+            if _op_types(other).count(_LOOP) < _op_types(model).count(_LOOP):
+                model = other
+    return model
+
+
+def _op_types(model: Any) -> list[str]:
+    return [operator.op for operator in operators(model)]
+
+
+def _traced(job: BridgeJob, *, free_batch: bool) -> Any:
+    """The ``ModelProto``; its inputs have the recipe's shapes, whatever it was traced for."""
     source, tensorflow = job.source, require_tensorflow()
     with captured_output(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            graph = frozen(
-                source.value, source.inputs, source.outputs, free_batch=job.onnx.free_batch
-            )
+            graph = frozen(source.value, source.inputs, source.outputs, free_batch=free_batch)
         except EdgekitError:
             raise
         except Exception as error:  # whatever the model's own code raises while it is traced
@@ -130,7 +153,11 @@ def _translated(graph: Any, **options: Any) -> Any:
     # Its counter of added tensors goes on from one model to the next: their names, and so the
     # bytes of the file, would hang on what was converted before.
     utils.INTERNAL_NAME = 1
-    return optimizer.optimize_graph(process_tf_graph(graph, **options)).make_model("edgekit")
+    passes = {
+        name: made for name, made in optimizer._get_optimizers().items() if name != _UNSETTLED
+    }
+    translated = process_tf_graph(graph, **options)
+    return optimizer.optimize_graph(translated, optimizers=passes).make_model("edgekit")
 
 
 def _in_order(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
@@ -146,7 +173,7 @@ def _in_order(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
 
 
 def _plain(name: str) -> str:
-    return _NUMBERED.sub("", name)
+    return _FUNCTION.sub(r"\1", _NUMBERED.sub("", name))
 
 
 def _quietly(converted: Callable[[], Any]) -> Any:

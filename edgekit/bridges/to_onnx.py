@@ -7,10 +7,12 @@ from typing import Any
 
 from edgekit.bridges.bridge import BridgeJob
 from edgekit.errors import ConversionError
+from edgekit.onnx.checks import opset_of
 from edgekit.onnx.model_file import MAX_PROTOBUF_BYTES, require_onnx, with_layouts, write_model
 from edgekit.onnx.names import forget_origin, name_ends
-from edgekit.onnx.ops import listed, operators
+from edgekit.onnx.ops import graphs, listed, operators
 from edgekit.onnx.simplify import simplified
+from edgekit.recipe.schema import InputSpec
 from edgekit.sources.source import SourceModel
 
 FILE = "model.onnx"
@@ -51,6 +53,13 @@ def finish(job: BridgeJob, model: Any) -> Path:
             have, or what onnx.checker refuses.
     """
     source = job.source
+    written = opset_of(model)
+    if job.onnx.opset not in (None, written):
+        raise ConversionError(
+            f"the exporter wrote operator set {written} instead of {job.onnx.opset}: some operator "
+            "of the model cannot be said in that one",
+            hint="Correct onnx.opset in the recipe, or leave it out.",
+        )
     try:
         name_ends(model, [spec.name for spec in source.inputs], source.outputs)
     except ValueError as error:
@@ -60,6 +69,8 @@ def finish(job: BridgeJob, model: Any) -> Path:
         ) from error
     forget_origin(model)
     _refuse_foreign(model)
+    _forget_domains(model)
+    _fix_shapes(model, job)
     made = with_layouts(simplified(model, job.progress), source.inputs)
     refuse_size(made.ByteSize())
     file = job.folder / FILE
@@ -72,6 +83,41 @@ def open_onnx(file: Path, source: SourceModel) -> SourceModel:
     from edgekit.sources.onnx import onnx_model
 
     return onnx_model(file, source.inputs, source.outputs)
+
+
+def batch_symbol(spec: InputSpec, inputs: tuple[InputSpec, ...]) -> str:
+    """What an open first axis is called: ``batch``; where it has another size than the first
+    input's, a symbol of its own, for it is no batch of the same samples then."""
+    size = next(entry.shape[0] for entry in inputs if entry.shape)
+    return "batch" if spec.shape[0] == size else f"batch_{spec.shape[0]}"
+
+
+def _forget_domains(model: Any) -> None:
+    """An exporter imports what it might have needed; a reader may know less."""
+    used = {"", *(op.domain for op in operators(model))}
+    used |= {op.domain for function in model.functions for op in function.opset_import}
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    del model.opset_import[:]
+    for domain, number in versions.items():
+        if domain in used:
+            model.opset_import.add(domain=domain, version=number)
+
+
+def _fix_shapes(model: Any, job: BridgeJob) -> None:
+    """State the recipe's shapes, or the open batch, at the inputs; all others follow from these."""
+    for value, spec in zip(model.graph.input, job.source.inputs, strict=True):
+        shape = value.type.tensor_type.shape
+        del shape.dim[:]
+        for size in spec.shape:
+            shape.dim.add(dim_value=size)
+        if job.onnx.free_batch and spec.shape:
+            shape.dim[0].dim_param = batch_symbol(spec, job.source.inputs)
+    for value in model.graph.output:
+        for size in value.type.tensor_type.shape.dim:
+            if size.HasField("dim_param"):
+                size.Clear()
+    for graph in graphs(model):
+        del graph.value_info[:]
 
 
 def _refuse_foreign(model: Any) -> None:

@@ -12,8 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgekit.bridges.bridge import Bridge, BridgeJob
-from edgekit.bridges.to_onnx import finish, open_onnx, refuse_opset, refuse_size
+from edgekit.bridges.to_onnx import batch_symbol, finish, open_onnx, refuse_opset, refuse_size
 from edgekit.capture import CapturedOutput, captured_output
 from edgekit.errors import ConversionError
 from edgekit.onnx.names import name_layers, rename_tensors
@@ -166,7 +168,9 @@ def _by_torchscript(exporting: _Exporting) -> Any:
             opset_version=exporting.opset,
             input_names=exporting.names,
             dynamic_axes={
-                spec.name: {0: _batch(spec, exporting.inputs)} for spec in _open(exporting)
+                spec.name: {0: batch_symbol(spec, exporting.inputs)}
+                for spec in exporting.inputs
+                if exporting.free_batch and spec.shape
             },
         )
     model = onnx.load_from_string(buffer.getvalue())
@@ -183,29 +187,18 @@ def _without_root(model: Any) -> Any:
     return model
 
 
-def _open(exporting: _Exporting) -> tuple[InputSpec, ...]:
-    return tuple(spec for spec in exporting.inputs if exporting.free_batch and spec.shape)
-
-
 def _add_unused_inputs(model: Any, exporting: _Exporting) -> None:
     """Tracing drops an input that reaches no output; whoever feeds the model still feeds it."""
     import onnx
 
     found = {value.name: value for value in model.graph.input}
-    free = {spec.name for spec in _open(exporting)}
     values = []
     for spec in exporting.inputs:
-        shape: list[int | str] = list(spec.shape)
-        if spec.name in free:
-            shape[0] = _batch(spec, exporting.inputs)
-        dtype = onnx.helper.np_dtype_to_tensor_dtype(_numpy_dtype(spec))
-        value = onnx.helper.make_tensor_value_info(spec.name, dtype, shape)
+        dtype = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+        value = onnx.helper.make_tensor_value_info(spec.name, dtype, spec.shape)
         values.append(found.get(spec.name, value))
     del model.graph.input[:]
     model.graph.input.extend(values)
-    # Shapes that tracing saw may be those of the example's batch.
-    if exporting.free_batch:
-        del model.graph.value_info[:]
 
 
 def _layer(node: Any) -> str:
@@ -251,19 +244,7 @@ def _example(torch: Any, spec: InputSpec, free_batch: bool) -> Any:
 
 
 def _free(torch: Any, spec: InputSpec, inputs: tuple[InputSpec, ...]) -> Any:
-    return {0: torch.export.Dim(_batch(spec, inputs))} if spec.shape else None
-
-
-def _batch(spec: InputSpec, inputs: tuple[InputSpec, ...]) -> str:
-    """The symbol of an input's first axis; inputs of another size have another."""
-    sizes = [entry.shape[0] for entry in inputs if entry.shape]
-    return "batch" if spec.shape[0] == sizes[0] else f"batch_{spec.shape[0]}"
-
-
-def _numpy_dtype(spec: InputSpec) -> Any:
-    import numpy as np
-
-    return np.dtype(spec.dtype)
+    return {0: torch.export.Dim(batch_symbol(spec, inputs))} if spec.shape else None
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from edgekit.onnx.ops import graphs, nodes
+from edgekit.onnx.ops import graphs, nodes, subgraphs
+
+_INPUT = "input"
 
 
 def name_ends(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:
@@ -36,16 +38,40 @@ def name_ends(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None
 
 def name_layers(model: Any, layer: Callable[[Any], str]) -> None:
     """Call every node of the main graph, and what it makes, by ``layer(node)``, numbered where that
-    is taken. Inner graphs keep their names. Not for a model whose ends are named already."""
-    inner = {name for graph in list(graphs(model))[1:] for name in _names_in(graph)}
-    given = {value.name for value in (*model.graph.input, *model.graph.initializer)}
-    taken, nodes_taken = inner | given, set[str]()
-    renamed = {}
-    for node in model.graph.node:
-        name = layer(node)
-        node.name = _unique(name, nodes_taken)
-        for output in filter(None, node.output):
-            renamed[output] = _unique(node.name, taken)
+    is taken; a node inside another by that one's name and its operator. Not for a model whose ends
+    are named already."""
+    taken = {value.name for value in (*model.graph.input, *model.graph.initializer)}
+    taken |= {value.name for graph in graphs(model) for value in graph.initializer}
+    nodes_taken = set[str]()
+    renamed: dict[str, str] = {}
+
+    def name(graph: Any, prefix: str) -> None:
+        for node in graph.node:
+            node.name = _unique(f"{prefix}/{node.op_type}" if prefix else layer(node), nodes_taken)
+            for output in filter(None, node.output):
+                renamed[output] = _unique(node.name, taken)
+            for inner in subgraphs(node):
+                for value in inner.input:
+                    renamed[value.name] = _unique(f"{node.name}/{_INPUT}", taken)
+                inner.name = node.name
+                name(inner, node.name)
+
+    name(model.graph, "")
+    rename_tensors(model, renamed)
+
+
+def name_constants(model: Any) -> None:
+    """Call every initializer by the first node that reads it, and which of its inputs it is there.
+
+    For names that say nothing, or another thing every time. After ``name_layers``.
+    """
+    constants = {tensor.name for graph in graphs(model) for tensor in graph.initializer}
+    taken = _tensor_names(model) - constants
+    renamed: dict[str, str] = {}
+    for node in nodes(model.graph.node):
+        for position, source in enumerate(node.input):
+            if source in constants and source not in renamed:
+                renamed[source] = _unique(f"{node.name}.{position}", taken)
     rename_tensors(model, renamed)
 
 

@@ -26,9 +26,11 @@ def simplified(model: Any, progress: Progress | None = None) -> Any:
     Raises:
         ConversionError: onnx.checker refuses ``model`` itself.
     """
-    onnx = require_onnx()
+    require_onnx()
     if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
+        from onnx.inliner import inline_local_functions
+
+        model = inline_local_functions(model)
     plain = _inferred(model)
     _check(plain)
     made = type(plain)()
