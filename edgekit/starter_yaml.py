@@ -114,6 +114,11 @@ def _method_lines(described: Described) -> list[str]:
             "  # tflite_int8 or litert_static, whichever measures better on samples set apart",
             "  method: auto",
         ]
+    if described.framework == "onnx":
+        return [
+            "  # a full-integer .tflite; ort_static and ort_dynamic make an INT8 .onnx instead",
+            "  method: litert_static",
+        ]
     return ["  method: litert_static"]
 
 

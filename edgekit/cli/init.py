@@ -34,7 +34,7 @@ Examples:
 def init(out: Path | None, force: bool, model: Path | None, choices: Choices) -> int:
     """Look into MODEL and write a commented recipe for it.
 
-    MODEL is a .pt2, TorchScript, .keras, .h5 or float .tflite file, or a SavedModel folder.
+    MODEL is a .pt2, TorchScript, .onnx, .keras, .h5 or float .tflite file, or a SavedModel folder.
     """
     from edgekit.starter import starter_recipe
     from edgekit.starter_yaml import recipe_name

@@ -88,10 +88,19 @@ def _channels_last(recipe: Recipe) -> Findings:
             )
 
 
+def _onnx_is_a_file(recipe: Recipe) -> Findings:
+    model = recipe.model
+    if model.framework == "onnx" and model.factory is not None:
+        message = "an ONNX model is a file; no factory returns one"
+        hint = "write model.file: file:model.onnx instead"
+        yield Finding(("model", "factory"), message, hint)
+
+
 FRAMEWORK_RULES: tuple[Rule, ...] = (
     _keys_of_pytorch,
     _keys_of_keras,
     _signature_of_a_file,
     _weights_of_a_factory,
     _channels_last,
+    _onnx_is_a_file,
 )

@@ -16,6 +16,7 @@ from edgekit.sources.described_file import (
 from edgekit.tflite.flatbuffer import FILE_IDENTIFIER
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_IR_VERSION = b"\x08"  # tag of the first field of an ONNX model, which has no other mark
 
 
 def describe(
@@ -25,8 +26,8 @@ def describe(
     layout: str | None = None,
     signature: str | None = None,
 ) -> Described:
-    """Look into ``file``: an ExportedProgram, a TorchScript file, a float ``.tflite``, a Keras file
-    or the folder of a SavedModel.
+    """Look into ``file``: an ExportedProgram, a TorchScript file, a float ``.tflite``, an ONNX
+    model, a Keras file or the folder of a SavedModel.
 
     Raises:
         SourceError: another format, or a fact the file does not hold and was not given.
@@ -55,10 +56,15 @@ def describe(
         from edgekit.sources.described_torch import describe_torch
 
         return describe_torch(file, input_shape, layout)
+    if file.suffix == ".onnx" or head[:1] == _IR_VERSION:
+        from edgekit.sources.described_onnx import describe_onnx
+
+        return describe_onnx(file, input_shape, layout)
     raise SourceError(
         f"{file} is no model format that edgekit knows by its content",
-        hint="It reads ExportedProgram (.pt2), TorchScript, .tflite, .keras and .h5 files and "
-        "SavedModel folders; for a checkpoint write a recipe with model.factory and model.weights.",
+        hint="It reads ExportedProgram (.pt2), TorchScript, .onnx, .tflite, .keras and .h5 files "
+        "and SavedModel folders; for a checkpoint write a recipe with model.factory and "
+        "model.weights.",
     )
 
 

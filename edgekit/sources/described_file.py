@@ -73,3 +73,25 @@ def input_spec(name: str, shape: tuple[int, ...], dtype: str, layout: str | None
         dtype=cast(Literal["float32", "int32", "int64", "uint8"], dtype),
         layout=cast(Literal["NCHW", "NHWC", "any"], layout or "any"),
     )
+
+
+def image_layout(
+    name: str, shape: tuple[int, ...], given: str | None
+) -> tuple[str | None, str | None]:
+    """The layout of an input of a format that does not state it, and in words that it is a guess.
+
+    Raises:
+        SourceError: four axes, and neither their sizes nor ``given`` tell the channels'.
+    """
+    if len(shape) != 4:
+        return None, None
+    if given is not None:
+        return given, None
+    first, last = shape[1] in (1, 3), shape[3] in (1, 3)
+    if first == last:
+        raise SourceError(
+            f"the shape {list(shape)} of input {name} does not tell its channels' axis",
+            hint="Say which it is: --layout NCHW or --layout NHWC",
+        )
+    found = "NCHW" if first else "NHWC"
+    return found, f"input {name} {list(shape)} is {found}, by its channels"

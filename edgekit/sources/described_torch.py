@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import SourceError
+from edgekit.recipe.schema import InputSpec
 from edgekit.sources.described_file import (
     Described,
+    image_layout,
     input_spec,
     refuse_free_sizes,
     refuse_given,
@@ -37,18 +39,12 @@ def describe_torch(
         )
     else:
         ends = [("image" if len(input_shape) == 4 else "input", input_shape, "float32")]
-    inputs, guesses = [], []
+    inputs: list[InputSpec] = []
+    guesses: list[str] = []
     for name, shape, dtype in ends:
-        found = layout or _by_channels(shape)
-        if len(shape) == 4:
-            if found is None:
-                raise SourceError(
-                    f"the shape {list(shape)} of input {name} does not tell its channels' axis",
-                    hint="Say which it is: --layout NCHW or --layout NHWC",
-                )
-            if layout is None:
-                guesses.append(f"input {name} {list(shape)} is {found}, by its channels")
-        inputs.append(input_spec(name, shape, dtype, found if len(shape) == 4 else None))
+        found, guess = image_layout(name, shape, layout)
+        guesses += [guess] if guess else []
+        inputs.append(input_spec(name, shape, dtype, found))
     shapes = _output_shapes(model, kind, ends)
     return Described(
         framework="pytorch",
@@ -98,10 +94,3 @@ def _output_shapes(
         outputs = tuple(outputs.values())
     found = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     return tuple(tuple(output.shape) for output in found)
-
-
-def _by_channels(shape: tuple[int, ...]) -> str | None:
-    if len(shape) != 4:
-        return None
-    first, last = shape[1] in (1, 3), shape[3] in (1, 3)
-    return "NCHW" if first and not last else "NHWC" if last and not first else None

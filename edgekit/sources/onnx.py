@@ -49,28 +49,41 @@ def locate(spec: ModelSpec, base: Path | None, progress: Progress, cache: Cache)
     if spec.file is None:
         raise SourceError("an onnx model needs model.file", hint="e.g. model.file: file:model.onnx")
     file = fetch(spec.file, sha256=spec.sha256, base=base, progress=progress)
-    model, external = read_checked(file, spec.file)
-    check_ends(graph_inputs(model), graph_outputs(model), spec.inputs, spec.outputs, spec.file)
+    return from_file(file, spec.file, spec.inputs, spec.outputs, progress, cache)
+
+
+def from_file(
+    file: Path,
+    name: str,
+    inputs: tuple[InputSpec, ...],
+    outputs: tuple[str, ...],
+    progress: Progress,
+    cache: Cache,
+) -> SourceModel:
+    """As ``locate``, of a local ``file``; ``name`` is what the user calls it."""
+    model, external = read_checked(file, name)
+    check_ends(graph_inputs(model), graph_outputs(model), inputs, outputs, name)
     flow = [op for op in operators(model) if op.op in CONTROL_FLOW]
     if flow:
         progress.note(
-            f"{spec.file} has control flow, which ONNX Runtime runs and few bridges take: "
-            + listed(flow)
+            f"{name} has control flow, which ONNX Runtime runs and few bridges take: {listed(flow)}"
         )
     files = {"model": file, **external}
     parts = {
-        "files": {name: file_sha256(path) for name, path in files.items()},
-        "inputs": spec.inputs,
-        "outputs": spec.outputs,
+        "files": {place: file_sha256(path) for place, path in files.items()},
+        "inputs": inputs,
+        "outputs": outputs,
         "versions": versions("onnx", "onnxruntime"),
         "revision": _REVISION,
     }
     entry = cache.get_or_make(
-        "onnx", content_key(parts), lambda folder: _prepare(model, files, spec, folder)
+        "onnx",
+        content_key(parts),
+        lambda folder: _prepare(model, files, name, inputs, outputs, folder),
     )
     prepared = entry.path / _PREPARED
     prepared = prepared if prepared.is_file() else file
-    return _source(prepared, files, spec.inputs, spec.outputs, content_key(parts))
+    return _source(prepared, files, inputs, outputs, content_key(parts))
 
 
 def onnx_model(file: Path, inputs: tuple[InputSpec, ...], outputs: tuple[str, ...]) -> SourceModel:
@@ -113,7 +126,7 @@ def refuse_ends(ends: Sequence[End], what: str, name: str) -> None:
                 f"input {end} of {name}: edgekit feeds {', '.join(INPUT_DTYPES)}",
                 hint=_other_dtype(end.dtype),
             )
-        if what == "output" and not _is_number(end.dtype):
+        if what == "output" and not is_number(end.dtype):
             raise SourceError(
                 f"output {end} of {name} is no array of numbers",
                 hint="Leave it out of model.outputs, or export the model without what makes it.",
@@ -183,7 +196,8 @@ def _is_open(end: End) -> bool:
     return end.shape is None or not all(isinstance(size, int) for size in end.shape)
 
 
-def _is_number(dtype: str) -> bool:
+def is_number(dtype: str) -> bool:
+    """Whether an end's ``dtype`` is one that arrays of numbers have."""
     try:
         return np.dtype(dtype).kind in "fiub"
     except TypeError:
@@ -199,11 +213,17 @@ def _other_dtype(dtype: str) -> str:
     )
 
 
-def _prepare(model: Any, files: Mapping[str, Path], spec: ModelSpec, folder: Path) -> None:
+def _prepare(
+    model: Any,
+    files: Mapping[str, Path],
+    name: str,
+    inputs: tuple[InputSpec, ...],
+    outputs: tuple[str, ...],
+    folder: Path,
+) -> None:
     """Write the model with the recipe's ends into ``folder``, its external data beside it; nothing
     where the user's own file has them already. What is written, or that file, has run once."""
-    name = str(spec.file)
-    if not model.functions and ends_fit(model, spec.inputs, spec.outputs):
+    if not model.functions and ends_fit(model, inputs, outputs):
         _try_out(files["model"], name)
         return
     onnx = require_onnx()
@@ -213,7 +233,7 @@ def _prepare(model: Any, files: Mapping[str, Path], spec: ModelSpec, folder: Pat
         model = onnx.inliner.inline_local_functions(model)
     try:
         with captured_output():
-            made = with_ends(model, spec.inputs, spec.outputs)
+            made = with_ends(model, inputs, outputs)
     except onnx.shape_inference.InferenceError as error:
         raise SourceError(
             f"the shapes in model.inputs do not go through {name}: {condensed_cause(str(error))}",
