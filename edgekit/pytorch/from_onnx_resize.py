@@ -71,9 +71,14 @@ def _targets(node: OnnxNode, x: Operand) -> tuple[list[int], list[float]]:
     return sizes, scales
 
 
-def _places(mode: str, size: int, resized: int, scale: float) -> Array:
-    """Where each element of the result lies in the source, by the operator's own formulas."""
-    at = np.arange(resized, dtype=np.float64)
+def _places(mode: str, size: int, resized: int, ratio: float) -> Array:
+    """Where each element of the result lies in the source, by the operator's own formulas.
+
+    In float32, as ONNX Runtime has them: a place half-way between two elements hangs on the last
+    bit.
+    """
+    at = np.arange(resized, dtype=np.float32)
+    scale = np.float32(ratio)
     if mode == "asymmetric":
         return at / scale
     if mode == "align_corners":
@@ -89,9 +94,8 @@ def _places(mode: str, size: int, resized: int, scale: float) -> Array:
 
 def _nearest(node: OnnxNode, x: Operand, sizes: list[int], places: Mapping[int, Array]) -> Operand:
     rounded = _ROUNDING[node.attribute("nearest_mode", "round_prefer_floor")]
-    # Float32 is what others compute places in; a hair's breadth must not decide.
     picks = {
-        axis: np.clip(rounded(at.astype(np.float32)), 0, x.shape[axis] - 1).astype(np.int64)
+        axis: np.clip(rounded(at), 0, x.shape[axis] - 1).astype(np.int64)
         for axis, at in places.items()
     }
     if x.rank == 4 and min(picks) >= 2:
@@ -153,24 +157,15 @@ def _pad(node: OnnxNode) -> Operand:
         return x
     if mode == "constant":
         value = 0 if node.optional(2) is None else node.constant(2, "value").item()
-        return node.emit(partial(functional.pad, pad=_torch_pad(x, pairs, 0), value=value), x)
-    own = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}[mode]
-    fits = all(0 <= amount < x.shape[axis] for axis, pair in pairs.items() for amount in pair)
-    if x.rank in (3, 4, 5) and min(pairs) >= 2 and fits and x.dtype == torch.float32:
-        return node.emit(partial(functional.pad, pad=_torch_pad(x, pairs, 2), mode=own), x)
+        amounts = [each for axis in range(x.rank)[::-1] for each in pairs.get(axis, (0, 0))]
+        return node.emit(partial(functional.pad, pad=amounts, value=value), x)
+    # By constant indices: what torch's own modes are lowered to for a .tflite computes each index.
     for axis, (before, behind) in pairs.items():
         indices = np.pad(np.arange(x.shape[axis]), (max(before, 0), max(behind, 0)), mode)
         indices = indices[max(-before, 0) : len(indices) - max(-behind, 0)]
         pick = node.known(torch.from_numpy(indices))
         x = node.emit(partial(_picked, axis=axis), x, pick, part=f"axis{axis}")
     return x
-
-
-def _torch_pad(x: Operand, pairs: Mapping[int, tuple[int, int]], first: int) -> list[int]:
-    """As ``torch.nn.functional.pad`` wants it: the last axis first, down to ``first``."""
-    return [
-        amount for axis in range(x.rank - 1, first - 1, -1) for amount in pairs.get(axis, (0, 0))
-    ]
 
 
 RULES: Mapping[str, Rule] = {"Resize": _resize, "Pad": _pad}

@@ -78,8 +78,11 @@ def _slice(node: OnnxNode) -> Operand:
     turned = []
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis, size = axis % x.rank, x.shape[axis]
-        first, last, step = slice(start, end, step).indices(size)
-        if step < 0:  # torch has no negative steps
+        first, last = (place + size if place < 0 else place for place in (start, end))
+        if step > 0:
+            first, last = min(max(first, 0), size), min(max(last, 0), size)
+        else:  # torch has no negative steps
+            first, last = min(max(first, 0), size - 1), min(max(last, -1), size - 1)
             turned.append(axis)
             first, last, step = size - 1 - first, size - 1 - last, -step
         picks[axis] = slice(first, max(first, last), step)
@@ -97,7 +100,8 @@ def _gather(node: OnnxNode) -> Operand:
     table = data.constant
     rows = axis == 0 and data.rank == 2 and indices.constant is None
     if table is not None and rows and table.is_floating_point():
-        return node.emit(nn.Embedding.from_pretrained(table), indices)
+        layer = nn.Embedding(table.shape[0], table.shape[1], _weight=table)
+        return node.emit(layer, indices)
     if indices.constant is not None and indices.rank == 0:
         position = int(indices.constant) % size
         return node.emit(lambda tensor: torch.select(tensor, axis, position), data)
@@ -226,7 +230,8 @@ def _triangle(node: OnnxNode) -> Operand:
 def _one_hot(node: OnnxNode) -> Operand:
     indices = node.operand(0)
     depth = int(node.constant(1, "depth").item())
-    off, on = node.constant(2, "values")
+    values = node.constant(2, "values")
+    off, on = values.tolist()
     axis = node.attribute("axis", -1)
     axis = axis + indices.rank + 1 if axis < 0 else axis
     classes = torch.arange(depth).reshape(depth, *[1] * (indices.rank - axis))
@@ -234,7 +239,7 @@ def _one_hot(node: OnnxNode) -> Operand:
     def mark(wanted: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         wanted = wanted.to(torch.int64).unsqueeze(axis)
         wanted = torch.where(wanted < 0, wanted + depth, wanted)
-        return torch.where(wanted == classes, on.item(), off.item()).to(on.dtype)
+        return torch.where(wanted == classes, on, off).to(values.dtype)
 
     return node.emit(mark, indices, node.known(classes))
 
