@@ -74,7 +74,7 @@ def _table(candidates: Sequence[Candidate]) -> Table:
 
 
 _FIGURES = (
-    "hops, dB",
+    "hops",
     "same class",
     "SQNR",
     "latency",
@@ -90,7 +90,7 @@ _FIGURES = (
 def _figures(candidate: Candidate) -> Iterator[tuple[str, str]]:
     """What is known of it, by the names in ``_FIGURES``."""
     if candidate.hops:
-        yield "hops, dB", ", ".join(f"{hop.sqnr_db:.0f}" for hop in candidate.hops)
+        yield "hops", " / ".join(f"{hop.sqnr_db:.0f}" for hop in candidate.hops) + " dB"
         if all(hop.seconds is not None for hop in candidate.hops):
             yield "converted in", f"{sum(hop.seconds or 0 for hop in candidate.hops):.1f} s"
     if candidate.agreement is not None:
