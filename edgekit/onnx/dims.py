@@ -41,18 +41,11 @@ def graph_outputs(model: Any) -> tuple[End, ...]:
     return tuple(map(_end, model.graph.output))
 
 
-def with_ends(
-    model: Any,
-    inputs: Sequence[InputSpec],
-    outputs: Sequence[str],
-    *,
-    free_batch: bool = False,
-) -> Any:
+def with_ends(model: Any, inputs: Sequence[InputSpec], outputs: Sequence[str]) -> Any:
     """A copy of ``model`` with the shapes of ``inputs``, and of its outputs those named, in order.
 
     The inputs stand in the order given; an initializer is no longer an input as well. A symbol has
-    one size wherever it stands. Shapes inside are inferred anew. ``free_batch`` leaves the first
-    axis of every input open under the symbol ``batch``.
+    one size wherever it stands. Shapes inside are inferred anew.
 
     Raises:
         SourceError: one symbol would need two sizes.
@@ -62,7 +55,7 @@ def with_ends(
     made.CopyFrom(model)
     values = {value.name: value for value in model.graph.input}
     kept = {value.name: value for value in model.graph.output}
-    sizes = _sizes(graph_inputs(model), inputs, free_batch=free_batch)
+    sizes = _sizes(graph_inputs(model), inputs)
     del made.graph.input[:]
     for spec in inputs:
         value = made.graph.input.add()
@@ -70,8 +63,6 @@ def with_ends(
         del value.type.tensor_type.shape.dim[:]
         for size in spec.shape:
             value.type.tensor_type.shape.dim.add(dim_value=size)
-        if free_batch and spec.shape:
-            value.type.tensor_type.shape.dim[0].dim_param = "batch"
     del made.graph.output[:]
     made.graph.output.extend(kept[name] for name in outputs)
     for value in made.graph.output:
@@ -98,14 +89,14 @@ def ends_fit(model: Any, inputs: Sequence[InputSpec], outputs: Sequence[str]) ->
     )
 
 
-def _sizes(ends: Iterable[End], inputs: Iterable[InputSpec], *, free_batch: bool) -> dict[str, int]:
-    """What each symbol becomes; one that is a batch left open is not among them."""
+def _sizes(ends: Iterable[End], inputs: Iterable[InputSpec]) -> dict[str, int]:
+    """What each symbol becomes."""
     stated = {end.name: end.shape or () for end in ends}
     sizes: dict[str, int] = {}
     first: dict[str, str] = {}
     for spec in inputs:
-        for axis, (symbol, size) in enumerate(zip(stated[spec.name], spec.shape, strict=False)):
-            if not isinstance(symbol, str) or (free_batch and axis == 0):
+        for symbol, size in zip(stated[spec.name], spec.shape, strict=False):
+            if not isinstance(symbol, str):
                 continue
             if sizes.setdefault(symbol, size) != size:
                 raise SourceError(

@@ -13,6 +13,10 @@ _PYTORCH_ONLY = {
 }
 
 
+def _a(framework: str) -> str:
+    return f"{'an' if framework == 'onnx' else 'a'} {framework}"
+
+
 def _keys_of_pytorch(recipe: Recipe) -> Findings:
     model = recipe.model
     if model.framework == "pytorch":
@@ -22,7 +26,7 @@ def _keys_of_pytorch(recipe: Recipe) -> Findings:
         if getattr(model, name) and not told:
             yield Finding(
                 ("model", name),
-                f"{meaning}; this is a {model.framework} model",
+                f"{meaning}; this is {_a(model.framework)} model",
                 _instead(model, name),
             )
 
@@ -39,7 +43,7 @@ def _keys_of_keras(recipe: Recipe) -> Findings:
         if not getattr(model, name):
             continue
         if model.framework != "keras":
-            hint = f"remove it; a {model.framework} model needs no such thing"
+            hint = f"remove it; {_a(model.framework)} model needs no such thing"
             yield Finding(("model", name), "is about files of Keras", hint)
         elif model.file is None:
             message = "is about loading a Keras file; a factory builds the model by itself"
@@ -57,7 +61,7 @@ def _signature_of_a_file(recipe: Recipe) -> Findings:
         return
     path = ("model", "signature")
     if model.framework not in ("tensorflow", "tflite"):
-        message = f"a {model.framework} model has no signatures"
+        message = f"{_a(model.framework)} model has no signatures"
         yield Finding(path, message, "remove it; a SavedModel is framework: tensorflow")
     elif model.file is None:
         message = "chooses one function of a SavedModel; a factory returns one function"
