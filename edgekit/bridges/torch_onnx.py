@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,11 +14,10 @@ import numpy as np
 
 from edgekit.bridges.bridge import Bridge, BridgeJob
 from edgekit.bridges.to_onnx import batch_symbol, finish, open_onnx, refuse_opset, refuse_size
-from edgekit.capture import CapturedOutput, captured_output
+from edgekit.bridges.torch_onnx_errors import exporter
 from edgekit.errors import ConversionError
 from edgekit.onnx.names import name_layers, rename_tensors
 from edgekit.recipe.schema import InputSpec
-from edgekit.runtimes.cause import condensed_cause
 from edgekit.sources.pytorch import require_torch
 from edgekit.sources.source import SourceModel
 from edgekit.types import ModelKind
@@ -34,11 +31,7 @@ _TORCHSCRIPT_OPSETS = range(13, 21)
 _OPSETS = range(_TORCHSCRIPT_OPSETS[0], _DYNAMO_OPSETS[-1] + 1)
 _ROOT = "model."  # of every path: our wrapper holds the user's model under this name
 _SCOPES = "pkg.torch.onnx.name_scopes"
-_LACKS = re.compile(
-    r"No ONNX function found for <OpOverload\(op='([^']+)'|operator '([^']+)' to ONNX"
-)
-# The exporter's log: what it says of packages that are not there, and of its own steps.
-_LOG_LINE = re.compile(r"^[IWE]\d{4} |torchvision|^\[torch\.onnx\]")
+_TRACING = "torch.onnx's TorchScript exporter"
 # How both exporters, and torch.export below them, speak of a branch that hangs on values.
 _DATA_DEPENDENT = re.compile(r"data-dependent|DataDependent|unbacked", re.IGNORECASE)
 
@@ -96,53 +89,81 @@ class _Exporting:
 
 def _exported(exporting: _Exporting, job: BridgeJob) -> Any:
     """The ``ModelProto`` of the first exporter that takes the model."""
-    opset = exporting.opset
-    if job.source.kind is ModelKind.TORCHSCRIPT or (opset and opset not in _DYNAMO_OPSETS):
-        with _exporter("torch.onnx's TorchScript exporter", exporting):
+    free = exporting.free_batch
+    if job.source.kind is ModelKind.TORCHSCRIPT:  # branches in it are written down: none gets lost
+        with exporter(_TRACING, free_batch=free):
             return _by_torchscript(exporting)
+    opset = exporting.opset
     try:
-        with _exporter("torch.onnx", exporting):
-            return _by_dynamo(exporting)
+        with exporter("torch.onnx", free_batch=free):
+            if opset is None or opset in _DYNAMO_OPSETS:
+                return _by_dynamo(exporting)
+            # Tracing keeps the branch that the example takes, and says nothing; this refuses.
+            _capture(exporting)
     except ConversionError as error:
-        first = error
-    if opset and opset not in _TORCHSCRIPT_OPSETS:
+        return _traced_instead(error, exporting, job)
+    with exporter(_TRACING, free_batch=free):
+        return _by_torchscript(exporting)
+
+
+def _traced_instead(first: ConversionError, exporting: _Exporting, job: BridgeJob) -> Any:
+    if exporting.opset is not None and exporting.opset not in _TORCHSCRIPT_OPSETS:
         raise first
-    if _DATA_DEPENDENT.search(str(first)):
-        # Tracing would keep the branch that the example takes, and say nothing.
+    if _DATA_DEPENDENT.search(first.message):
         raise ConversionError(
             first.message,
             hint="A branch in the model hangs on the values it is fed. Write it with torch.where "
             "or torch.cond, or leave it to the app.",
         ) from first
-    try:
-        with _exporter("torch.onnx's TorchScript exporter", exporting):
-            model = _by_torchscript(exporting)
-    except ConversionError as second:
-        raise ConversionError(
-            f"{first.message}; neither could its TorchScript exporter: "
-            f"{second.message.partition(': ')[2]}",
-            hint=first.hint,
-        ) from first
+    with warnings.catch_warnings(record=True) as said:
+        try:
+            with exporter(_TRACING, free_batch=exporting.free_batch, warn="always"):
+                model = _by_torchscript(exporting)
+        except ConversionError as second:
+            raise ConversionError(
+                f"{first.message}; neither could its TorchScript exporter: "
+                f"{second.message.partition(': ')[2]}",
+                hint=first.hint,
+            ) from first
+    fixed = [each for each in said if "might cause the trace to be incorrect" in str(each.message)]
+    places = dict.fromkeys(f"{Path(each.filename).name}:{each.lineno}" for each in fixed)
     job.progress.warn(
         "torch_onnx: exported by tracing (the TorchScript exporter), for the newer exporter "
         f"failed: {first.message.partition(': ')[2]}"
+        + (f"; fixed as it was for an example: what {', '.join(places)} decides" if places else "")
     )
     return model
+
+
+def _capture(exporting: _Exporting) -> None:
+    import torch
+
+    torch.export.export(
+        exporting.module,
+        exporting.examples,
+        dynamic_shapes=_dynamic_shapes(exporting),
+        strict=False,
+    )
+
+
+def _dynamic_shapes(exporting: _Exporting) -> Any:
+    import torch
+
+    if not exporting.free_batch:
+        return None
+    return (tuple(_free(torch, spec, exporting.inputs) for spec in exporting.inputs),)
 
 
 def _by_dynamo(exporting: _Exporting) -> Any:
     import torch
 
-    shapes = None
-    if exporting.free_batch:
-        shapes = (tuple(_free(torch, spec, exporting.inputs) for spec in exporting.inputs),)
     program = torch.onnx.export(
         exporting.module,
         exporting.examples,
         dynamo=True,
         verbose=False,
         opset_version=exporting.opset,
-        dynamic_shapes=shapes,
+        dynamic_shapes=_dynamic_shapes(exporting),
     )
     assert program is not None
     model = program.model_proto
@@ -245,52 +266,3 @@ def _example(torch: Any, spec: InputSpec, free_batch: bool) -> Any:
 
 def _free(torch: Any, spec: InputSpec, inputs: tuple[InputSpec, ...]) -> Any:
     return {0: torch.export.Dim(batch_symbol(spec, inputs))} if spec.shape else None
-
-
-@contextmanager
-def _exporter(name: str, exporting: _Exporting) -> Iterator[CapturedOutput]:
-    """Silence, and one line out of whatever the exporter raises.
-
-    Raises:
-        ConversionError: the model could not be exported.
-    """
-    with captured_output() as log, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield log
-        except Exception as error:  # many types, from torch.export down to C++
-            raise ConversionError(
-                f"{name} could not export the model: {_cause(error)}",
-                hint=_hint(error, log, exporting),
-            ) from error
-
-
-def _hint(error: Exception, log: CapturedOutput, exporting: _Exporting) -> str:
-    if any(_LACKS.search(str(each)) for each in _chain(error)):
-        return "Replace that operator in the model, or choose a method that needs no ONNX."
-    if exporting.free_batch:
-        return "The model may hold on to its batch: leave out onnx.free_batch."
-    words = [line for line in log.tail(30).splitlines() if not _LOG_LINE.search(line)]
-    return "Check model.inputs first." + (
-        "\n".join([" Its own last words:", *words[-8:]]) if words else ""
-    )
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """The error and what led to it, the first cause last."""
-    chain = [error]
-    while (cause := chain[-1].__cause__) is not None:
-        chain.append(cause)
-    return chain
-
-
-def _cause(error: Exception) -> str:
-    """The innermost reason, in one line, and the node it was about."""
-    texts = [str(each) for each in _chain(error)]
-    innermost = _chain(error)[-1]
-    node = re.search(r"translating node %(\S+)", " ".join(texts))
-    where = f" (node {node.group(1)})" if node else ""
-    if lacks := _LACKS.search(texts[-1]):
-        return f"ONNX has no operator for {lacks.group(1) or lacks.group(2)}{where}"
-    first = next((line for line in texts[-1].splitlines() if line.strip()), "")
-    return condensed_cause(f"{type(innermost).__name__}: {first}{where}")
