@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bridges import BRIDGES, BridgeJob
-from edgekit.bridges.verify import Hop, HopOutput, verify_hop
+from edgekit.bridges.verify import Hop, HopOutput, converted_answers, verify_hop
 from edgekit.cache import Cache, content_key
 from edgekit.progress import Progress
 from edgekit.recipe.schema import OnnxSpec
 from edgekit.runtimes import open_session
-from edgekit.runtimes.predict import predict
 from edgekit.sources.source import SourceModel
 from edgekit.types import ArtefactFacts, ModelKind, Sample
 
@@ -79,7 +78,7 @@ def cross(
         with progress.task(f"Converting with {name}"):
             file = bridge.convert(BridgeJob(model, folder, onnx, progress))
         seconds = round(time.perf_counter() - start, 3)
-        _try_out(BRIDGES[name].produces, file, samples)
+        _try_out(name, file, samples)
         with (
             progress.task(f"Verifying {name}"),
             model.open_session(threads) as before,
@@ -100,11 +99,11 @@ def cross(
     return Crossing(bridge.open(file, model), Hop(outputs=outputs, **fields), entry.cached)
 
 
-def _try_out(kind: ModelKind, file: Path, samples: Iterable[Sample]) -> None:
+def _try_out(name: str, file: Path, samples: Iterable[Sample]) -> None:
     """A file that crashes its runtime is to cost a child process, not the run."""
-    if kind is ModelKind.FLOAT_TFLITE:
+    if BRIDGES[name].produces is ModelKind.FLOAT_TFLITE:
         with open_session(file, isolated=True) as session:
-            predict(session, islice(samples, 1))
+            converted_answers(name, session, islice(samples, 1))
 
 
 def _facts(kind: ModelKind, file: Path) -> ArtefactFacts | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgekit.errors import MismatchError
+from edgekit.errors import MismatchError, UsageError
 from edgekit.numerics.fidelity import fidelity
-from edgekit.runtimes.predict import predict
+from edgekit.runtimes.predict import Predictions, predict
 from edgekit.runtimes.session import Session
 from edgekit.types import Sample
 
@@ -54,14 +54,27 @@ class WrongAnswersError(MismatchError):
         self.hop = hop
 
 
+def converted_answers(bridge: str, after: Session, samples: Iterable[Sample]) -> Predictions:
+    """What a converted model answers.
+
+    Raises:
+        MismatchError: it takes other inputs than the model it was made from.
+        SessionError: it fails when it is run.
+    """
+    try:
+        return predict(after, samples)
+    except UsageError as error:
+        raise MismatchError(f"{bridge} changed the model's inputs: {error.message}") from error
+
+
 def verify_hop(bridge: str, before: Session, after: Session, samples: Sequence[Sample]) -> Hop:
     """Run ``samples`` through both models and compare every output by name.
 
     Raises:
-        MismatchError: an output is missing, of another shape, or not finite.
+        MismatchError: an input or output is missing, of another shape, or not finite.
         WrongAnswersError: an output differs by more than rounding.
     """
-    expected, found = predict(before, samples), predict(after, samples)
+    expected, found = predict(before, samples), converted_answers(bridge, after, samples)
     try:
         compared = fidelity(
             expected, found, primary=next(iter(expected.outputs)), classification=False
