@@ -211,7 +211,8 @@ def _transposing_more(left: Sequence[Candidate]) -> Iterator[tuple[str, str]]:
     best = min(counts, key=lambda name: counts[name])
     for name, count in counts.items():
         if count > counts[best]:
-            yield name, f"{count} transposes, {best} has {counts[best]}"
+            noun = "transpose" if count == 1 else "transposes"
+            yield name, f"{count} {noun}, {best} has {counts[best]}"
 
 
 def _larger(left: Sequence[Candidate]) -> Iterator[tuple[str, str]]:
