@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edgekit.onnx.ops import graphs, nodes
+from edgekit.onnx.ops import graphs, nodes, subgraphs
 
 
 def order_nodes(model: Any) -> None:
@@ -57,7 +57,5 @@ def _reads(node: Any) -> Iterator[str]:
     """Names that ``node`` reads, and those that graphs inside it may take from around it."""
     for each in nodes([node]):
         yield from (name for name in each.input if name)
-    for each in nodes([node]):
-        for attribute in each.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from (value.name for value in inner.output)
+        for inner in subgraphs(each):
+            yield from (value.name for value in inner.output)
