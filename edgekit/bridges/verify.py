@@ -30,7 +30,8 @@ class Hop:
     """What the check of one hop found, and what the converted model is made of.
 
     ``ops`` and ``transposes`` are ``None`` where its format does not tell; ``seconds`` is what
-    converting took when it was done, and ``None`` where it led to nothing.
+    converting took when it was done, with the making of an environment where that had to be made
+    first, and ``None`` where it led to nothing.
     """
 
     bridge: str
