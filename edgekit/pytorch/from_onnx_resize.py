@@ -159,13 +159,38 @@ def _pad(node: OnnxNode) -> Operand:
         value = 0 if node.optional(2) is None else node.constant(2, "value").item()
         amounts = [each for axis in range(x.rank)[::-1] for each in pairs.get(axis, (0, 0))]
         return node.emit(partial(functional.pad, pad=amounts, value=value), x)
-    # By constant indices: what torch's own modes are lowered to for a .tflite computes each index.
     for axis, (before, behind) in pairs.items():
+        part = f"axis{axis}"
+        if min(before, behind) >= 0 and max(before, behind) < x.shape[axis]:
+            grow = partial(_grown, axis=axis, before=before, behind=behind, mode=mode)
+            x = node.emit(grow, x, part=part)
+            continue
+        # More than there is, or less than nothing: by indices.
         indices = np.pad(np.arange(x.shape[axis]), (max(before, 0), max(behind, 0)), mode)
         indices = indices[max(-before, 0) : len(indices) - max(-behind, 0)]
         pick = node.known(torch.from_numpy(indices))
-        x = node.emit(partial(_picked, axis=axis), x, pick, part=f"axis{axis}")
+        x = node.emit(partial(_picked, axis=axis), x, pick, part=part)
     return x
+
+
+def _grown(x: torch.Tensor, axis: int, before: int, behind: int, mode: str) -> torch.Tensor:
+    """What torch's own padding would give, in slices: for a .tflite that one is lowered to a
+    computation of every index, three times the operators."""
+    size = x.shape[axis]
+    if mode == "wrap":
+        front, back = x.narrow(axis, size - before, before), x.narrow(axis, 0, behind)
+    elif mode == "reflect":
+        front = torch.flip(x.narrow(axis, 1, before), [axis])
+        back = torch.flip(x.narrow(axis, size - 1 - behind, behind), [axis])
+    else:
+        front = x.narrow(axis, 0, 1).expand(_resized(x, axis, before))
+        back = x.narrow(axis, size - 1, 1).expand(_resized(x, axis, behind))
+    parts = [part for part in (front, x, back) if part.shape[axis]]
+    return torch.cat(parts, axis)
+
+
+def _resized(x: torch.Tensor, axis: int, size: int) -> list[int]:
+    return [size if each == axis else own for each, own in enumerate(x.shape)]
 
 
 RULES: Mapping[str, Rule] = {"Resize": _resize, "Pad": _pad}
