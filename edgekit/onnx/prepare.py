@@ -54,12 +54,12 @@ def _refuse_float16(model: Any, name: str) -> None:
 
 def _with_newer_opset(file: Path, newer: Path) -> Path:
     onnx = require_onnx()
-    import onnx.version_converter
+    from onnx import version_converter
 
     model = onnx.load(file)  # with its external data
     try:
         with captured_output():
-            converted = onnx.version_converter.convert_version(model, MIN_OPSET)
+            converted = version_converter.convert_version(model, MIN_OPSET)
     except Exception as error:  # C++ raises several types
         raise ConversionError(
             f"operator set {opset_of(model)} cannot be brought up to {MIN_OPSET}, which INT8 by "
