@@ -70,7 +70,7 @@ def onnx_module(
         values.setdefault(tensor.name, builder.constant(_value(tensor)))
     _require(values, (each.name for each in model.graph.input), "input")
     for proto in model.graph.node:
-        values |= _translated(builder, proto, values, version)
+        values |= _translated(builder, proto, values)
     _require(values, outputs, "output")
     return builder.finish(values[name] for name in outputs)
 
@@ -120,7 +120,7 @@ def _refuse_unknown(graph: Any, version: int) -> None:
 
 
 def _translated(
-    builder: GraphBuilder, proto: Any, values: Mapping[str, Operand], version: int
+    builder: GraphBuilder, proto: Any, values: Mapping[str, Operand]
 ) -> dict[str, Operand]:
     """The results of one node by name."""
     operands = tuple(values[name] if name else None for name in proto.input)
@@ -135,7 +135,6 @@ def _translated(
         proto,
         operands,
         path=module_path(proto.op_type, proto.name or proto.output[0], weight),
-        version=_since(proto.op_type, version),
     )
     try:
         results = RULES[proto.op_type](node)

@@ -169,14 +169,11 @@ class OnnxNode:
         operands: tuple[Operand | None, ...],
         *,
         path: str,
-        version: int,
     ) -> None:
-        """``operands`` are ``None`` where an optional input is left out; ``version`` is the opset
-        that gave the operator the meaning it has here."""
+        """``operands`` are ``None`` where an optional input is left out."""
         from onnx import helper
 
         self.type: str = proto.op_type
-        self.version = version
         self.outputs: tuple[str, ...] = tuple(proto.output)
         self.operands = operands
         self._builder = builder

@@ -174,8 +174,8 @@ def _pad(node: OnnxNode) -> Operand:
 
 
 def _grown(x: torch.Tensor, axis: int, before: int, behind: int, mode: str) -> torch.Tensor:
-    """What torch's own padding would give, in slices: for a .tflite that one is lowered to a
-    computation of every index, three times the operators."""
+    """What torch's own padding would give, in slices: litert-torch lowers that one to arithmetic on
+    every index and a gather."""
     size = x.shape[axis]
     if mode == "wrap":
         front, back = x.narrow(axis, size - before, before), x.narrow(axis, 0, behind)
