@@ -101,13 +101,15 @@ def with_qdq(
                 {"WeightSymmetric": True, "TensorQuantOverrides": overrides},
             )
             quantizer.quantize_model()
+            quantizer.model.topological_sort()
     except Exception as error:  # it raises whatever its Python comes upon
         raise ConversionError(
             f"ONNX Runtime's quantizer refuses the model: {condensed_cause(str(error))}",
             hint="Leave the operator it names float: quantize.modules, method: float.",
         ) from error
     quantized = quantizer.model.model
-    del quantized.metadata_props[:]
+    # Shapes can be inferred again; in a small model they weigh as much as a layer.
+    del quantized.metadata_props[:], quantized.graph.value_info[:]
     return quantized
 
 

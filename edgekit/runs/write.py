@@ -25,8 +25,8 @@ from edgekit.types import ArtefactFormat, ModelKind
 
 FLOAT_FILE = "model.float.tflite"
 LABELS_FILE = "labels.txt"
-# Files that keep the layout of the PyTorch model they were made from.
-_CHANNELS_FIRST = (ArtefactFormat.PT2, ArtefactFormat.TORCHSCRIPT)
+# Files that keep the layout of the PyTorch or ONNX model they were made from.
+_CHANNELS_FIRST = (ArtefactFormat.PT2, ArtefactFormat.TORCHSCRIPT, ArtefactFormat.ONNX)
 
 
 def write_run(
