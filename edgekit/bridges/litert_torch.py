@@ -18,7 +18,7 @@ from edgekit.tflite.names import readable_names
 from edgekit.types import ModelKind
 
 # Raise when what this module writes changes for the same input: cached graphs are then remade.
-_REVISION = 3
+_REVISION = 4
 
 
 class LitertTorch:
@@ -76,7 +76,12 @@ def channels_last(spec: InputSpec) -> InputSpec:
 
 def _module(source: SourceModel) -> Any:
     if source.kind is ModelKind.EXPORTED_PROGRAM:
-        return source.value.module()
+        import torch
+
+        # Not module(), which is one flat graph: layers would have no names in the .tflite.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.unflatten(source.value)
     if source.kind is ModelKind.TORCHSCRIPT:
         return _from_torchscript(source)
     return source.value

@@ -95,6 +95,9 @@ def test_saved_programs_and_scripts_give_the_same_graph(
     found = _cross(source)
     assert [op.name for op in _graph(found).ops] == [op.name for op in _graph(crossed).ops]
     _same_answers(found)
+    if kind is ModelKind.EXPORTED_PROGRAM:
+        layers = {tensor.name.partition(":")[0] for tensor in _graph(found).tensors}
+        assert {"body.2", "head"} <= layers
 
 
 class _ByKey(torch.nn.Module):
