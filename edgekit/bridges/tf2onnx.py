@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bridges.bridge import Bridge, BridgeJob
+from edgekit.bridges.tf2onnx_order import ordered_sets
 from edgekit.bridges.to_onnx import finish, open_onnx, refuse_opset
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError, EdgekitError
@@ -28,7 +29,7 @@ from edgekit.tflite.names import tensorflow_layer, unique_names
 from edgekit.types import ModelKind
 
 # Raise when what this module writes changes for the same input: cached models are then remade.
-_REVISION = 1
+_REVISION = 2
 # tf2onnx 1.17 knows no operator that came after 18.
 _OPSETS = range(13, 19)
 # tf2onnx numbers the tensors it adds, says which of two are outputs, and leaves TensorFlow's ":0".
@@ -36,8 +37,6 @@ _NUMBERED = re.compile(r"(?:_graph_outputs_Identity)?(?:__\d+)?(?::0)?$")
 # TensorFlow numbers the functions of a loop or a branch by what it made before.
 _FUNCTION = re.compile(r"(_(?:cond|body|true|false)(?:_frozen)?)_\d+")
 _LOOP = "Loop"
-# Which of two equal nodes it keeps hangs on addresses in memory; onnxslim merges them too.
-_UNSETTLED = "merge_duplication"
 _FAILED_NODE = re.compile(r"Failed to convert node '([^']+)'")
 
 
@@ -54,7 +53,6 @@ class Tf2Onnx:
             model, layer = _from_file(job), _plain
         else:
             model, layer = _from_function(job), lambda name: tensorflow_layer(_plain(name))
-        # tf2onnx walks through sets: the same model comes out in another order every time.
         order_nodes(model)
         name_layers(model, lambda node: layer(node.name) or node.op_type)
         name_constants(model)
@@ -153,11 +151,8 @@ def _translated(graph: Any, **options: Any) -> Any:
     # Its counter of added tensors goes on from one model to the next: their names, and so the
     # bytes of the file, would hang on what was converted before.
     utils.INTERNAL_NAME = 1
-    passes = {
-        name: made for name, made in optimizer._get_optimizers().items() if name != _UNSETTLED
-    }
-    translated = process_tf_graph(graph, **options)
-    return optimizer.optimize_graph(translated, optimizers=passes).make_model("edgekit")
+    with ordered_sets():
+        return optimizer.optimize_graph(process_tf_graph(graph, **options)).make_model("edgekit")
 
 
 def _in_order(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:

@@ -1,6 +1,7 @@
 """One order for the nodes of an ONNX graph, whatever order its exporter happened upon.
 
-An exporter that keeps nodes in sets writes another file every time. A ``ModelProto`` is changed in
+An exporter that sorts nodes by names, which count what it made before, writes another file every
+time. A ``ModelProto`` is changed in
 place here, as in ``edgekit.onnx.names``.
 """
 

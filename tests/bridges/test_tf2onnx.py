@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgekit.bridges.cross import Crossing, cross
+from edgekit.bridges.tf2onnx_order import OrderedSet, ordered_sets
 from edgekit.cache import Cache
 from edgekit.errors import ConversionError
 from edgekit.progress import SilentProgress
@@ -222,10 +225,43 @@ def test_a_model_that_cannot_be_traced() -> None:
         crossed(source_of(function(call, SERIES), (SERIES,), ("y",)))
 
 
+@given(st.lists(st.integers(0, 9)), st.lists(st.integers(0, 9)))
+def test_ordered_sets_are_sets_in_order(first: list[int], second: list[int]) -> None:
+    made = OrderedSet(first)
+    assert list(made) == list(dict.fromkeys(first))
+    for ours, theirs in (
+        (made | OrderedSet(second), set(first) | set(second)),
+        (made - OrderedSet(second), set(first) - set(second)),
+        (made & OrderedSet(second), set(first) & set(second)),
+        (made.union(second), set(first).union(second)),
+        (made.intersection(second), set(first).intersection(second)),
+        (made.difference(second), set(first).difference(second)),
+    ):
+        assert isinstance(ours, OrderedSet)
+        assert set(ours) == theirs
+        assert len(ours) == len(theirs)
+    assert made.issubset(second) == set(first).issubset(second)
+    copy = made.copy()
+    copy.update(second)
+    copy -= OrderedSet(first)
+    assert list(copy) == list(dict.fromkeys(item for item in second if item not in first))
+    assert list(made) == list(dict.fromkeys(first))
+
+
+def test_tf2onnx_has_ordered_sets_only_while_it_converts() -> None:
+    require_tensorflow()
+    import tf2onnx.graph as module
+
+    with ordered_sets():
+        assert module.set is OrderedSet
+    assert not hasattr(module, "set")
+
+
 PROGRAM = """
 import sys
 from pathlib import Path
 import numpy as np
+from edgekit.bridges.tf2onnx_order import OrderedSet, ordered_sets
 from edgekit.bridges.cross import cross
 from edgekit.cache import Cache, file_sha256
 from edgekit.progress import SilentProgress
