@@ -3,9 +3,7 @@ activation taken as it comes along. Nothing is calibrated."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 from edgekit.capture import captured_output
@@ -13,15 +11,17 @@ from edgekit.errors import ConversionError
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.methods.ort_static import control_flow_notes, engine_notes
 from edgekit.onnx.float_rules import kept_float
-from edgekit.onnx.model_file import require_onnx, with_layouts, write_model
+from edgekit.onnx.model_file import with_layouts, write_model
 from edgekit.onnx.ops import listed
 from edgekit.onnx.prepare import prepared
+from edgekit.onnx.weight_scales import weight_overrides
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFormat
 
-_WEIGHTS = {"MatMul": (1,), "Gemm": (1,), "LSTM": (1, 2), "Gather": (0,)}
-"""Inputs that have to be constant, by operator. Conv is left out: dynamic, it is slower than
-float."""
+_WEIGHTS = {"MatMul": (1,), "LSTM": (1, 2), "Gather": (0,)}
+"""Inputs that have to be constant, by operator; a Gemm becomes a MatMul and an Add. Conv is left
+out: it has no fast kernel whose ranges are found as they come."""
+_FROM_GEMM = "_MatMul"
 
 
 class OrtDynamic:
@@ -33,6 +33,7 @@ class OrtDynamic:
         for line in (*done, *control_flow_notes(model)):
             job.progress.note(line)
         kept = kept_float(model, job.options.modules, "dynamic")
+        model = _with_matmuls(model)
         chosen = _quantizable_nodes(model, kept)
         with job.progress.task("Quantizing"):
             quantized = _quantized(model, chosen, per_channel=job.options.per_channel)
@@ -58,6 +59,19 @@ def make() -> Method:
     return OrtDynamic()
 
 
+def _with_matmuls(model: Any) -> Any:
+    """A copy in which every plain Gemm is a MatMul, called after it, and an Add."""
+    with captured_output():
+        from onnxruntime.quantization.onnx_model import ONNXModel
+
+    made = type(model)()
+    made.CopyFrom(model)
+    editable = ONNXModel(made)
+    editable.replace_gemm_with_matmul()
+    editable.clean_initializers()
+    return editable.model
+
+
 def _quantizable_nodes(model: Any, excluded: Collection[str]) -> tuple[str, ...]:
     constants = {
         tensor.name for tensor in model.graph.initializer if tensor.data_type == tensor.FLOAT
@@ -66,40 +80,50 @@ def _quantizable_nodes(model: Any, excluded: Collection[str]) -> tuple[str, ...]
         node.name
         for node in model.graph.node
         if node.op_type in _WEIGHTS
-        and node.name not in excluded
+        and not {node.name, node.name.removesuffix(_FROM_GEMM)} & set(excluded)
         and all(node.input[position] in constants for position in _WEIGHTS[node.op_type])
     ]
     if not chosen:
         found = sorted({node.op_type for node in model.graph.node})
         raise ConversionError(
-            f"nothing in the model can be made dynamic INT8: it has no {', '.join(_WEIGHTS)} with "
-            f"constant float weights that the recipe does not leave float, only {listed(found)}",
+            "nothing in the model can be made dynamic INT8: it has no Gemm, "
+            f"{', '.join(_WEIGHTS)} with constant float weights that the recipe does not leave "
+            f"float, only {listed(found)}",
             hint="Look at quantize.modules; for a convolutional network use method: ort_static.",
         )
     return tuple(chosen)
 
 
 def _quantized(model: Any, chosen: Collection[str], *, per_channel: bool) -> Any:
-    onnx = require_onnx()
-    with tempfile.TemporaryDirectory(prefix="edgekit-onnx-") as folder:
-        made = Path(folder) / "model.onnx"
-        try:
-            with captured_output():
-                from onnxruntime.quantization import QuantType, quantize_dynamic
+    with captured_output():
+        from onnxruntime.quantization import QuantType
+        from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
+        from onnxruntime.quantization.quant_utils import QuantizationMode
 
-                quantize_dynamic(
-                    model,
-                    made,
-                    op_types_to_quantize=list(_WEIGHTS),
-                    per_channel=per_channel,
-                    weight_type=QuantType.QInt8,
-                    nodes_to_quantize=sorted(chosen),
-                )
-        except Exception as error:  # it raises whatever its Python comes upon
-            raise ConversionError(
-                f"ONNX Runtime's quantizer refuses the model: {condensed_cause(str(error))}",
-                hint="Leave the operator it names float: quantize.modules, method: float.",
-            ) from error
-        quantized = onnx.load(made)
+    overrides = weight_overrides(model, nodes=chosen, per_channel=per_channel)
+    try:
+        with captured_output():
+            quantizer = ONNXQuantizer(
+                model,
+                per_channel,
+                False,  # reduce_range; see weight_scales
+                QuantizationMode.IntegerOps,
+                False,  # static
+                QuantType.QInt8,
+                QuantType.QUInt8,
+                None,
+                sorted(chosen),
+                [],
+                list(_WEIGHTS),
+                {"MatMulConstBOnly": True, "TensorQuantOverrides": overrides},
+            )
+            quantizer.quantize_model()
+            quantizer.model.topological_sort()
+    except Exception as error:  # it raises whatever its Python comes upon
+        raise ConversionError(
+            f"ONNX Runtime's quantizer refuses the model: {condensed_cause(str(error))}",
+            hint="Leave the operator it names float: quantize.modules, method: float.",
+        ) from error
+    quantized = quantizer.model.model
     del quantized.metadata_props[:]
     return quantized

@@ -7,7 +7,8 @@ which the runtime replaces by integer ones as it loads the file. It does that wh
 - the operator is one that it has an integer kernel for,
 - every float tensor it reads, weights too, comes straight from a ``DequantizeLinear`` (a bias may
   be float where it is a constant),
-- everything that reads its output is a ``QuantizeLinear``; MatMul and Gemm may also give float.
+- everything that reads its output is a ``QuantizeLinear``. MatMul and Gemm may also give float, and
+  behind a MaxPool, Transpose or Reshape the runtime converts later instead.
 
 Anything else computes in float, whatever stands around it: a ReduceMean between two conversions
 does. Conversions themselves are judged by what lies between them.
@@ -42,7 +43,7 @@ _INTEGER_KERNELS = frozenset(
         *("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Expand"),
     }
 )
-_MAY_GIVE_FLOAT = frozenset({"MatMul", "Gemm"})
+_MAY_GIVE_FLOAT = frozenset({"MatMul", "Gemm", "MaxPool", "Transpose", "Reshape"})
 _WEIGHTED = frozenset(
     {
         *("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Gather"),

@@ -10,7 +10,7 @@ all of the 8 bits stay in use.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -27,27 +27,35 @@ _LARGEST_PAIR = 127
 
 
 def weight_overrides(model: Any, *, nodes: Collection[str], per_channel: bool) -> Overrides:
-    """The scales of the constant weights of every Conv, Gemm and MatMul called in ``nodes``."""
+    """The scales of the constant weights of every Conv, Gemm and MatMul called in ``nodes``; those
+    of an LSTM, whose quantizer takes no scales, get 7 bits."""
     onnx = require_onnx()
     found: dict[str, tuple[int, Array]] = {}
+    reduced: Overrides = {}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.name not in nodes:
             continue
+        if node.op_type == "LSTM":
+            reduced |= {name: [{"axis": 0, "reduce_range": True}] for name in node.input[1:3]}
         tensor = constants.get(node.input[1]) if len(node.input) > 1 else None
         if tensor is None or tensor.data_type != tensor.FLOAT:
             continue
         weights = onnx.numpy_helper.to_array(tensor)
-        for axis, rows in _rows(node, weights):
-            scales = pair_safe_scales(rows, adjacent=not _is_depthwise(node, weights))
-            known = found.get(tensor.name)
-            if known is not None and known[0] == axis:  # shared: the coarser of both is safe
-                scales = np.maximum(scales, known[1])
-            found[tensor.name] = (axis, scales)
-    return {
+        by_row = _rows(node, weights)
+        if by_row is None:
+            continue
+        axis, rows = by_row
+        scales = pair_safe_scales(rows, adjacent=not _is_depthwise(node, weights))
+        known = found.get(tensor.name)
+        if known is not None and known[0] == axis:  # shared: the coarser is safe for both
+            scales = np.maximum(scales, known[1])
+        found[tensor.name] = (axis, scales)
+    given = {
         name: _by_channel(axis, scales) if per_channel else [_entry(scales.max())]
         for name, (axis, scales) in found.items()
     }
+    return reduced | given
 
 
 def pair_safe_scales(rows: Array, *, adjacent: bool = True) -> Array:
@@ -65,16 +73,17 @@ def pair_safe_scales(rows: Array, *, adjacent: bool = True) -> Array:
     return np.where(scales > 0, scales, 1).astype(np.float32)
 
 
-def _rows(node: Any, weights: Array) -> Iterator[tuple[int, Array]]:
-    """The axis of the output channels, and the weights of each; nothing for other operators."""
+def _rows(node: Any, weights: Array) -> tuple[int, Array] | None:
+    """The axis of the output channels, and the weights of each; ``None`` for other operators."""
     if node.op_type == "Conv" and weights.ndim > 2:
         # ONNX Runtime computes channels-last: input channels are neighbours.
-        yield 0, np.moveaxis(weights, 1, -1).reshape(len(weights), -1)
-    elif node.op_type == "Gemm":
+        return 0, np.moveaxis(weights, 1, -1).reshape(len(weights), -1)
+    if node.op_type == "Gemm":
         transposed = any(a.name == "transB" and a.i for a in node.attribute)
-        yield (0, weights) if transposed else (1, weights.T)
-    elif node.op_type == "MatMul" and weights.ndim == 2:
-        yield 1, weights.T
+        return (0, weights) if transposed else (1, weights.T)
+    if node.op_type == "MatMul" and weights.ndim == 2:
+        return 1, weights.T
+    return None
 
 
 def _is_depthwise(node: Any, weights: Array) -> bool:

@@ -1,0 +1,148 @@
+"""Quantization jobs on tiny ONNX models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekit.cache import Cache
+from edgekit.data.arrays import open_arrays
+from edgekit.methods.method import QuantizeJob
+from edgekit.progress import Progress, SilentProgress
+from edgekit.recipe.schema import InputSpec, PreprocessSpec, QuantizeSpec
+from edgekit.sources.onnx import onnx_model
+from edgekit.types import Role
+from tests.onnx_models import IMAGE, info, model
+
+MakeOnnxJob = Callable[..., QuantizeJob]
+ROWS = 40
+
+
+def _nothing(*_: Any) -> Any:
+    raise AssertionError("this method chooses nothing and trains nothing")
+
+
+@pytest.fixture
+def make_onnx_job(tmp_path: Path) -> MakeOnnxJob:
+    """``make_onnx_job(model, method, ...)``; each job has a folder and, unless it is given
+    ``cache``, a cache of its own. Samples are normal, or made by ``draw(random, shape)``."""
+    count = 0
+
+    def make(
+        proto: Any,
+        method: str,
+        *,
+        inputs: tuple[InputSpec, ...] = (IMAGE,),
+        rows: int = ROWS,
+        draw: Callable[[np.random.Generator, tuple[int, ...]], Any] | None = None,
+        cache: Cache | None = None,
+        threads: int = 1,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> QuantizeJob:
+        nonlocal count
+        count += 1
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        file = folder / "float.onnx"
+        onnx.save(proto, file)
+        random = np.random.default_rng(0)
+        arrays = {
+            spec.name: (draw or _normal)(random, (2 * rows, *spec.shape[1:])) for spec in inputs
+        }
+        np.savez(folder / "inputs.npz", **arrays)
+        samples = open_arrays(
+            folder / "inputs.npz",
+            Role.CALIBRATION,
+            inputs,
+            PreprocessSpec(kind="arrays"),
+            rows,
+        )
+        return QuantizeJob(
+            model=onnx_model(file, inputs, tuple(end.name for end in proto.graph.output)),
+            options=QuantizeSpec(method=method, **options),
+            calibration=samples,
+            open_dev=_nothing,
+            open_training=_nothing,
+            folder=folder,
+            cache=cache or Cache(folder / "cache"),
+            progress=progress or SilentProgress(),
+            threads=threads,
+        )
+
+    return make
+
+
+def _normal(random: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return random.normal(size=shape).astype(np.float32)
+
+
+def blocks(opset: int = 17, *, weight: float | None = None) -> Any:
+    """A convolution with batch normalization, a depthwise one, a residual Add, a mean over the
+    image, a Gemm: ``x`` [1, 3, 4, 4] to ``y`` [1, 5]. ``weight`` stands for every weight of the
+    convolutions that mix channels."""
+    random = np.random.default_rng(1)
+    arrays = {
+        "w1": random.normal(size=(8, 3, 3, 3)),
+        "b1": random.normal(size=8),
+        "gamma": random.uniform(0.5, 1.5, size=8),
+        "beta": random.normal(size=8),
+        "mean": random.normal(size=8),
+        "var": random.uniform(0.5, 1.5, size=8),
+        "w2": random.normal(size=(8, 1, 3, 3)),
+        "w3": random.normal(size=(8, 8, 1, 1)),
+        "low": np.array(0.0),
+        "high": np.array(6.0),
+        "w4": random.normal(size=(5, 8)),
+        "b4": random.normal(size=5),
+    }
+    if weight is not None:
+        arrays |= {name: np.full_like(arrays[name], weight) for name in ("w1", "w3")}
+    nodes = [
+        helper.make_node("Conv", ["x", "w1", "b1"], ["c1"], "front", pads=[1, 1, 1, 1]),
+        helper.make_node("BatchNormalization", ["c1", "gamma", "beta", "mean", "var"], ["n1"], "b"),
+        helper.make_node("Clip", ["n1", "low", "high"], ["r1"], "clip"),
+        helper.make_node("Conv", ["r1", "w2"], ["c2"], "block/deep", pads=[1, 1, 1, 1], group=8),
+        helper.make_node("Conv", ["c2", "w3"], ["c3"], "block/point"),
+        helper.make_node("Add", ["c3", "r1"], ["a"], "block/add"),
+        helper.make_node("ReduceMean", ["a"], ["m"], "mean", axes=[2, 3], keepdims=0),
+        helper.make_node("Gemm", ["m", "w4", "b4"], ["y"], "head", transB=1),
+    ]
+    return model(
+        nodes,
+        [info("x", (1, 3, 4, 4))],
+        [info("y", (1, 5))],
+        [numpy_helper.from_array(v.astype(np.float32), k) for k, v in arrays.items()],
+        opset=opset,
+    )
+
+
+def branching() -> Any:
+    """The residual network behind an If whose branches double or keep the answer."""
+    made = blocks()
+    made.graph.output[0].name = "z"
+    made.graph.node.append(helper.make_node("ReduceSum", ["y"], ["s"], "sum", keepdims=0))
+    made.graph.node.append(helper.make_node("Cast", ["s"], ["t"], "cast", to=TensorProto.BOOL))
+    bodies = {
+        name: helper.make_graph(
+            [helper.make_node("Mul", ["y", factor], [f"{name}_out"], f"{name}_mul")],
+            name,
+            [],
+            [info(f"{name}_out", (1, 5))],
+        )
+        for name, factor in (("then", "two"), ("else", "one"))
+    }
+    for name, value in (("two", 2.0), ("one", 1.0)):
+        made.graph.initializer.append(numpy_helper.from_array(np.float32([value]), name))
+    choose = helper.make_node("If", ["t"], ["z"], "choose")
+    choose.attribute.extend(
+        helper.make_attribute(f"{name}_branch", body) for name, body in bodies.items()
+    )
+    made.graph.node.append(choose)
+    return made

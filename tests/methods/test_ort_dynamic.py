@@ -1,0 +1,99 @@
+"""Dynamic INT8 for ONNX Runtime: smaller, close, and never nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekit.errors import ConversionError
+from edgekit.methods import load_method
+from edgekit.methods.method import Quantized, QuantizeJob
+from edgekit.numerics.fidelity import fidelity
+from edgekit.onnx.facts import inspect
+from edgekit.recipe.schema import InputSpec, ModuleRule
+from edgekit.runtimes import open_session
+from edgekit.runtimes.predict import predict
+from tests.methods.onnx_jobs import MakeOnnxJob, blocks
+from tests.onnx_models import info, model
+
+WORDS, WIDTH, HIDDEN, STEPS = 50, 16, 24, 6
+IDS = (InputSpec("ids", (1, STEPS), "int64", "any"),)
+
+
+def _text_model() -> Any:
+    """Embedding, LSTM, MatMul and Gemm: ``ids`` [1, 6] to ``y`` [1, 5]."""
+    random = np.random.default_rng(2)
+    arrays = {
+        "table": random.normal(size=(WORDS, WIDTH)),
+        "lw": random.normal(size=(1, 4 * HIDDEN, WIDTH)) / 4,
+        "lr": random.normal(size=(1, 4 * HIDDEN, HIDDEN)) / 4,
+        "m": random.normal(size=(HIDDEN, 32)),
+        "g": random.normal(size=(32, 5)),
+    }
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["e"], "embed"),
+        helper.make_node("Transpose", ["e"], ["t"], "turn", perm=[1, 0, 2]),
+        helper.make_node("LSTM", ["t", "lw", "lr"], ["", "h"], "lstm", hidden_size=HIDDEN),
+        helper.make_node("Reshape", ["h", "flat"], ["f"], "flatten"),
+        helper.make_node("MatMul", ["f", "m"], ["a"], "hidden"),
+        helper.make_node("Gemm", ["a", "g"], ["y"], "head"),
+    ]
+    constants = [numpy_helper.from_array(v.astype(np.float32), k) for k, v in arrays.items()]
+    constants.append(numpy_helper.from_array(np.array([1, HIDDEN]), "flat"))
+    ids = info("ids", (1, STEPS), TensorProto.INT64)
+    return model(nodes, [ids], [info("y", (1, 5))], constants)
+
+
+def _words(random: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    return random.integers(0, WORDS, size=shape)
+
+
+def _job(make: MakeOnnxJob, **options: Any) -> QuantizeJob:
+    return make(_text_model(), "ort_dynamic", inputs=IDS, draw=_words, **options)
+
+
+def _quantized(job: QuantizeJob) -> Quantized:
+    return load_method("ort_dynamic").quantize(job)
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_every_weight_is_int8_and_answers_are_close(
+    make_onnx_job: MakeOnnxJob,
+    per_channel: bool,
+) -> None:
+    job = _job(make_onnx_job, per_channel=per_channel)
+    file = _quantized(job).artefact.path
+    with (
+        job.model.open_session(1) as before,
+        open_session(file, runtime="onnxruntime") as after,
+    ):
+        expected, found = (predict(session, job.calibration) for session in (before, after))
+    assert fidelity(expected, found, primary="y", classification=False).sqnr_db > 20
+    modules = {module.name.removesuffix("_quant"): module for module in inspect(file).modules or ()}
+    assert len(modules) == 4
+    assert {module.bits for module in modules.values()} == {8}
+    assert file.stat().st_size < job.model.size_bytes / 2
+
+
+def test_the_same_bytes_every_time(make_onnx_job: MakeOnnxJob) -> None:
+    made = {_quantized(_job(make_onnx_job)).artefact.path.read_bytes() for _ in range(2)}
+    assert len(made) == 1
+
+
+def test_a_rule_leaves_a_node_float(make_onnx_job: MakeOnnxJob) -> None:
+    rules = (ModuleRule(type="LSTM", method="float"),)
+    file = _quantized(_job(make_onnx_job, modules=rules)).artefact.path
+    ops = {node.op_type for node in onnx.load(file).graph.node}
+    assert "LSTM" in ops
+    assert "DynamicQuantizeLSTM" not in ops
+    assert "MatMulInteger" in ops
+
+
+def test_nothing_to_quantize_is_an_error(make_onnx_job: MakeOnnxJob) -> None:
+    rules = (ModuleRule(type="Gemm", method="float"),)
+    with pytest.raises(ConversionError, match="nothing in the model can be made dynamic INT8"):
+        _quantized(make_onnx_job(blocks(), "ort_dynamic", modules=rules))
