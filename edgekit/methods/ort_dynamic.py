@@ -21,7 +21,7 @@ from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFormat
 _WEIGHTS = {"MatMul": (1,), "LSTM": (1, 2), "Gather": (0,)}
 """Inputs that have to be constant, by operator; a Gemm becomes a MatMul and an Add. Conv is left
 out: it has no fast kernel whose ranges are found as they come."""
-_FROM_GEMM = "_MatMul"
+_GEMM_PARTS = ("_MatMul", "_Add")
 
 
 class OrtDynamic:
@@ -33,6 +33,12 @@ class OrtDynamic:
         for line in (*done, *control_flow_notes(model)):
             job.progress.note(line)
         kept = kept_float(model, job.options.modules, "dynamic")
+        kept |= {
+            f"{node.name}{part}": kept[node.name]
+            for node in model.graph.node
+            if node.op_type == "Gemm" and node.name in kept
+            for part in _GEMM_PARTS
+        }
         model = _with_matmuls(model)
         chosen = _quantizable_nodes(model, kept)
         with job.progress.task("Quantizing"):
@@ -80,7 +86,7 @@ def _quantizable_nodes(model: Any, excluded: Collection[str]) -> tuple[str, ...]
         node.name
         for node in model.graph.node
         if node.op_type in _WEIGHTS
-        and not {node.name, node.name.removesuffix(_FROM_GEMM)} & set(excluded)
+        and node.name not in excluded
         and all(node.input[position] in constants for position in _WEIGHTS[node.op_type])
     ]
     if not chosen:

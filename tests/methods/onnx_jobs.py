@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.cache import Cache
@@ -20,7 +20,7 @@ from edgekit.sources.onnx import onnx_model
 from edgekit.types import Role
 from tests.onnx_models import IMAGE, info, model
 
-MakeOnnxJob = Callable[..., QuantizeJob]
+Draw = Callable[[np.random.Generator, tuple[int, ...]], Any]
 ROWS = 40
 
 
@@ -28,65 +28,48 @@ def _nothing(*_: Any) -> Any:
     raise AssertionError("this method chooses nothing and trains nothing")
 
 
-@pytest.fixture
-def make_onnx_job(tmp_path: Path) -> MakeOnnxJob:
-    """``make_onnx_job(model, method, ...)``; each job has a folder and, unless it is given
-    ``cache``, a cache of its own. Samples are normal, or made by ``draw(random, shape)``."""
-    count = 0
-
-    def make(
-        proto: Any,
-        method: str,
-        *,
-        inputs: tuple[InputSpec, ...] = (IMAGE,),
-        rows: int = ROWS,
-        draw: Callable[[np.random.Generator, tuple[int, ...]], Any] | None = None,
-        cache: Cache | None = None,
-        threads: int = 1,
-        progress: Progress | None = None,
-        **options: Any,
-    ) -> QuantizeJob:
-        nonlocal count
-        count += 1
-        folder = tmp_path / str(count)
-        folder.mkdir()
-        file = folder / "float.onnx"
-        onnx.save(proto, file)
-        random = np.random.default_rng(0)
-        arrays = {
-            spec.name: (draw or _normal)(random, (2 * rows, *spec.shape[1:])) for spec in inputs
-        }
-        np.savez(folder / "inputs.npz", **arrays)
-        samples = open_arrays(
-            folder / "inputs.npz",
-            Role.CALIBRATION,
-            inputs,
-            PreprocessSpec(kind="arrays"),
-            rows,
-        )
-        return QuantizeJob(
-            model=onnx_model(file, inputs, tuple(end.name for end in proto.graph.output)),
-            options=QuantizeSpec(method=method, **options),
-            calibration=samples,
-            open_dev=_nothing,
-            open_training=_nothing,
-            folder=folder,
-            cache=cache or Cache(folder / "cache"),
-            progress=progress or SilentProgress(),
-            threads=threads,
-        )
-
-    return make
+def onnx_job(
+    tmp_path: Path,
+    proto: Any,
+    method: str,
+    *,
+    inputs: tuple[InputSpec, ...] = (IMAGE,),
+    rows: int = ROWS,
+    draw: Draw | None = None,
+    cache: Cache | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+    **options: Any,
+) -> QuantizeJob:
+    """A job in a folder of its own below ``tmp_path``, its cache too unless there is ``cache``.
+    Samples are normal, or made by ``draw(random, shape)``."""
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    file = folder / "float.onnx"
+    onnx.save(proto, file)
+    random = np.random.default_rng(0)
+    arrays = {spec.name: (draw or _normal)(random, (2 * rows, *spec.shape[1:])) for spec in inputs}
+    np.savez(folder / "inputs.npz", **arrays)
+    preprocess = PreprocessSpec(kind="arrays")
+    return QuantizeJob(
+        model=onnx_model(file, inputs, tuple(end.name for end in proto.graph.output)),
+        options=QuantizeSpec(method=method, **options),
+        calibration=open_arrays(folder / "inputs.npz", Role.CALIBRATION, inputs, preprocess, rows),
+        open_dev=_nothing,
+        open_training=_nothing,
+        folder=folder,
+        cache=cache or Cache(folder / "cache"),
+        progress=progress or SilentProgress(),
+        threads=threads,
+    )
 
 
 def _normal(random: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return random.normal(size=shape).astype(np.float32)
 
 
-def blocks(opset: int = 17, *, weight: float | None = None) -> Any:
+def blocks(opset: int = 17) -> Any:
     """A convolution with batch normalization, a depthwise one, a residual Add, a mean over the
-    image, a Gemm: ``x`` [1, 3, 4, 4] to ``y`` [1, 5]. ``weight`` stands for every weight of the
-    convolutions that mix channels."""
+    image, a Gemm: ``x`` [1, 3, 4, 4] to ``y`` [1, 5]."""
     random = np.random.default_rng(1)
     arrays = {
         "w1": random.normal(size=(8, 3, 3, 3)),
@@ -102,8 +85,6 @@ def blocks(opset: int = 17, *, weight: float | None = None) -> Any:
         "w4": random.normal(size=(5, 8)),
         "b4": random.normal(size=5),
     }
-    if weight is not None:
-        arrays |= {name: np.full_like(arrays[name], weight) for name in ("w1", "w3")}
     nodes = [
         helper.make_node("Conv", ["x", "w1", "b1"], ["c1"], "front", pads=[1, 1, 1, 1]),
         helper.make_node("BatchNormalization", ["c1", "gamma", "beta", "mean", "var"], ["n1"], "b"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from edgekit.onnx.facts import inspect
 from edgekit.recipe.schema import InputSpec, ModuleRule
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import predict
-from tests.methods.onnx_jobs import MakeOnnxJob, blocks
+from edgekit.types import KEPT_FLOAT
+from tests.methods.onnx_jobs import blocks, onnx_job
 from tests.onnx_models import info, model
 
 WORDS, WIDTH, HIDDEN, STEPS = 50, 16, 24, 6
@@ -52,8 +54,8 @@ def _words(random: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return random.integers(0, WORDS, size=shape)
 
 
-def _job(make: MakeOnnxJob, **options: Any) -> QuantizeJob:
-    return make(_text_model(), "ort_dynamic", inputs=IDS, draw=_words, **options)
+def _job(tmp_path: Path, **options: Any) -> QuantizeJob:
+    return onnx_job(tmp_path, _text_model(), "ort_dynamic", inputs=IDS, draw=_words, **options)
 
 
 def _quantized(job: QuantizeJob) -> Quantized:
@@ -62,10 +64,10 @@ def _quantized(job: QuantizeJob) -> Quantized:
 
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_every_weight_is_int8_and_answers_are_close(
-    make_onnx_job: MakeOnnxJob,
+    tmp_path: Path,
     per_channel: bool,
 ) -> None:
-    job = _job(make_onnx_job, per_channel=per_channel)
+    job = _job(tmp_path, per_channel=per_channel)
     file = _quantized(job).artefact.path
     with (
         job.model.open_session(1) as before,
@@ -79,21 +81,28 @@ def test_every_weight_is_int8_and_answers_are_close(
     assert file.stat().st_size < job.model.size_bytes / 2
 
 
-def test_the_same_bytes_every_time(make_onnx_job: MakeOnnxJob) -> None:
-    made = {_quantized(_job(make_onnx_job)).artefact.path.read_bytes() for _ in range(2)}
+def test_the_same_bytes_every_time(tmp_path: Path) -> None:
+    made = {_quantized(_job(tmp_path)).artefact.path.read_bytes() for _ in range(2)}
     assert len(made) == 1
 
 
-def test_a_rule_leaves_a_node_float(make_onnx_job: MakeOnnxJob) -> None:
+def test_a_rule_leaves_a_node_float(tmp_path: Path) -> None:
     rules = (ModuleRule(type="LSTM", method="float"),)
-    file = _quantized(_job(make_onnx_job, modules=rules)).artefact.path
+    file = _quantized(_job(tmp_path, modules=rules)).artefact.path
     ops = {node.op_type for node in onnx.load(file).graph.node}
     assert "LSTM" in ops
     assert "DynamicQuantizeLSTM" not in ops
     assert "MatMulInteger" in ops
 
 
-def test_nothing_to_quantize_is_an_error(make_onnx_job: MakeOnnxJob) -> None:
+def test_a_gemm_that_a_rule_leaves_float_says_so_as_matmul_and_add(tmp_path: Path) -> None:
+    rules = (ModuleRule(type="Gemm", method="float"),)
+    artefact = _quantized(_job(tmp_path, modules=rules)).artefact
+    assert {"head", "head_MatMul", "head_Add"} == artefact.notes[KEPT_FLOAT].keys()
+    assert "head_MatMul" in {op.layer for op in inspect(artefact.path).float_ops or ()}
+
+
+def test_nothing_to_quantize_is_an_error(tmp_path: Path) -> None:
     rules = (ModuleRule(type="Gemm", method="float"),)
     with pytest.raises(ConversionError, match="nothing in the model can be made dynamic INT8"):
-        _quantized(make_onnx_job(blocks(), "ort_dynamic", modules=rules))
+        _quantized(onnx_job(tmp_path, blocks(), "ort_dynamic", modules=rules))

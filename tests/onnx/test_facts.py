@@ -16,9 +16,9 @@ from edgekit.errors import SourceError
 from edgekit.methods import load_method
 from edgekit.onnx.facts import inspect, model_facts
 from tests.methods.onnx_jobs import (
-    MakeOnnxJob,
     blocks,
     branching,
+    onnx_job,
 )
 from tests.onnx_models import info, model
 
@@ -126,13 +126,15 @@ def test_every_float_operator_is_listed_in_a_float_model() -> None:
 
 
 def test_modules_of_a_quantized_model_are_int8_with_their_bits(
-    make_onnx_job: MakeOnnxJob,
+    tmp_path: Path,
 ) -> None:
-    file = load_method("ort_static").quantize(make_onnx_job(blocks(), "ort_static")).artefact.path
-    facts = inspect(file)
-    assert {module.name: (module.compute, module.bits) for module in facts.modules or ()} == dict.fromkeys(
-        ("front", "block/deep", "block/point", "head"), ("int8", 8)
+    file = (
+        load_method("ort_static").quantize(onnx_job(tmp_path, blocks(), "ort_static")).artefact.path
     )
+    facts = inspect(file)
+    assert {
+        module.name: (module.compute, module.bits) for module in facts.modules or ()
+    } == dict.fromkeys(("front", "block/deep", "block/point", "head"), ("int8", 8))
     assert facts.macs == model_facts(blocks()).macs
     loaded = _loaded(file.read_bytes(), file.parent)
     assert loaded["QLinearConv"] == 3
@@ -141,8 +143,10 @@ def test_modules_of_a_quantized_model_are_int8_with_their_bits(
     assert loaded["ReduceMean"] == 1
 
 
-def test_an_integer_model_as_the_runtime_writes_it(make_onnx_job: MakeOnnxJob) -> None:
-    file = load_method("ort_static").quantize(make_onnx_job(blocks(), "ort_static")).artefact.path
+def test_an_integer_model_as_the_runtime_writes_it(tmp_path: Path) -> None:
+    file = (
+        load_method("ort_static").quantize(onnx_job(tmp_path, blocks(), "ort_static")).artefact.path
+    )
     _loaded(file.read_bytes(), file.parent)
     facts = inspect(file.parent / "loaded.onnx")
     assert [op.op for op in facts.float_ops or ()] == ["ReduceMean"]
