@@ -10,7 +10,7 @@ LOCK_VENV := build/lock
 # Named because the default of torch brings gigabytes of CUDA with it.
 LOCK_TORCH ?= 2.13.0
 
-.PHONY: help demo test test-slow bench bench-torch bench-torch-choices bench-tf lint lock clean
+.PHONY: help demo test test-slow bench bench-torch bench-torch-choices bench-tf bench-onnx lint lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -49,6 +49,11 @@ bench-torch-choices: ## the tables in docs/ that the choices of PyTorch's method
 bench-tf: ## TensorFlow's recipes beside TFLiteConverter called directly; about ten minutes
 	@.ci/environment demo,tensorflow,audio
 	$(BIN)/python -m benchmarks.tf_methods $(ARGS)
+
+bench-onnx: ## the ONNX bridges and ONNX Runtime INT8 beside direct calls; about twenty minutes
+	@.ci/environment demo,tensorflow,onnx,audio
+	$(BIN)/edgekit bridge setup --all
+	$(BIN)/python -m benchmarks.onnx_bridges $(ARGS)
 
 lock: ## make constraints.txt anew from the ranges in setup.cfg
 	rm -rf $(LOCK_VENV)

@@ -140,7 +140,7 @@ def _timed(sides: Mapping[str, Side], bridge: str) -> tuple[dict[str, list[float
     (of a minute and more) in the first two alone; and the bytes made."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(ROUNDS + 1):
-        order = list(sides) if number % 2 == 0 else list(reversed(sides))
+        order = list(sides) if number % 2 == 0 else list(sides)[::-1]
         for name in order:
             if name == DOCUMENTED and number > 1:
                 continue
