@@ -56,11 +56,6 @@ class Route:
     compared: Fidelity
 
     @property
-    def seconds(self) -> float:
-        """Of converting, checks apart."""
-        return sum(hop.seconds or 0.0 for hop in self.hops)
-
-    @property
     def agreement(self) -> float:
         assert self.compared.agreement is not None
         return self.compared.agreement
@@ -124,7 +119,8 @@ def make_routes(folder: Path) -> dict[str, Route]:
 def route_table(
     made: Mapping[str, Route], ratios: Mapping[str, Ratio], float_ratios: Mapping[str, Ratio]
 ) -> Table:
-    """The ways side by side; operators of the float file, the rest of the INT8 one."""
+    """The ways side by side; operators and transposes of the float file and of the INT8 one,
+    seconds hop by hop, checks apart."""
     table = Table(
         *("way", "hops, dB", "ops", "transposes", "agreement", "SQNR dB", "latency, INT8"),
         *("latency, float", "bytes", "converted in, s"),
@@ -208,9 +204,17 @@ def _choice_table(report: Mapping[str, Any]) -> Table:
         title=f"{RECIPE}, on dev: {choice['chosen']}, by {choice['by']}",
     )
     for candidate in choice["candidates"]:
-        cells = (candidate[key] for key in ("agreement", "sqnr_db", "size_bytes", "transposes"))
-        why = candidate.get("error") or candidate["lost"] or ""
-        table.add_row(candidate["name"], *map(str, cells), why)
+        if "error" in candidate:
+            table.add_row(candidate["name"], "", "", "", "", candidate["error"])
+            continue
+        table.add_row(
+            candidate["name"],
+            f"{candidate['agreement']:.3f}",
+            f"{candidate['sqnr_db']:.1f}",
+            f"{candidate['size_bytes']:,}",
+            str(candidate["transposes"]),
+            candidate["lost"] or "",
+        )
     return table
 
 
