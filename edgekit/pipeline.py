@@ -182,6 +182,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         accuracy=measured.accuracy,
         latency=measured.latency if isinstance(measured.latency, HostLatency) else None,
         host=measured.host,
+        older_runtime=measured.older_runtime,
     )
     return Report(
         recipe=recipe.name,
@@ -209,6 +210,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         },
         bridges=made.hops,
         choices=made.choices,
+        older_runtime=measured.older_runtime,
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from edgekit.gate.check import Check, Status
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
+from edgekit.measure.measurements import NotMeasured
+from edgekit.measure.older_runtime import LOSS_MAX_DB, OlderRuntime
 from edgekit.measure.size import Size
 from edgekit.methods import METHODS
 from edgekit.numerics.fidelity import Fidelity
@@ -17,6 +19,10 @@ from edgekit.types import ArtefactFacts, ArtefactFormat, FloatOp
 _SHOWN = 5
 _INTEGER_METHODS = {ArtefactFormat.TFLITE: "tflite_int8 or litert_static"}
 """What makes files of integers alone in a format."""
+
+_OLDER_WAY_OUT = (
+    "Try another quantize.method, ship LiteRT in the app, or write gate.tflite_runtime_2_14: false"
+)
 
 
 def check_limits(
@@ -30,16 +36,18 @@ def check_limits(
     accuracy: Mapping[str, MetricAccuracy],
     latency: HostLatency | None,
     host: Host,
+    older_runtime: OlderRuntime | NotMeasured | None = None,
 ) -> tuple[Check, ...]:
     """Every check that ``gate`` asks for, in the order they are shown. What the method promises is
     checked unasked. ``latency`` is ``None`` where it was not measured; ``host`` is the machine it
-    was measured on."""
+    was measured on; ``older_runtime`` is ``None`` where it was not asked for."""
     checks = [
         *check_promise(gate, quantize, promises_full_integer=promises_full_integer, facts=facts),
         *_size(gate, size),
         *_fidelity(gate, fidelity),
         *_accuracy(gate, accuracy),
         *_latency(gate, latency, host),
+        *_older_runtime(gate, older_runtime),
     ]
     return tuple(checks)
 
@@ -217,6 +225,34 @@ def _latency(gate: GateSpec, latency: HostLatency | None, host: Host) -> Iterato
         status=status,
         why=why,
     )
+
+
+def _older_runtime(gate: GateSpec, found: OlderRuntime | NotMeasured | None) -> Iterator[Check]:
+    """By the output that is worst off; see ``OlderRuntime.agrees``."""
+    required = gate.tflite_runtime_2_14
+    if required is None or found is None:
+        return
+    limit = value = None
+    if isinstance(found, NotMeasured):
+        status, why = Status.NOT_MEASURED, found.why
+    elif found.worst is None:
+        status, why = Status.FAIL, f"{found.failure}. {_OLDER_WAY_OUT}"
+    else:
+        name, output = found.worst
+        limit, value = output.limit_db, output.sqnr_db
+        status = Status.PASS if found.agrees else Status.FAIL
+        why = (
+            f"{name} is {value:.1f} dB from the float model there and {output.litert_sqnr_db:.1f} "
+            f"dB on LiteRT, of which at most {LOSS_MAX_DB:g} dB may be lost; the two are "
+            f"{output.between_sqnr_db:.1f} dB (at most {output.between_max_abs:.3g}) apart on "
+            f"{found.n} samples"
+        )
+        if found.changed:
+            shown = ", ".join(found.changed[:_SHOWN])
+            why += f"; another class, and not by a near tie, on {len(found.changed)}: {shown}"
+        if status is Status.FAIL:
+            why += f". {_OLDER_WAY_OUT}"
+    yield Check("runtime.tflite_runtime_2_14", required, limit, value, status, why)
 
 
 def _at_most(name: str, limit: float, value: float, why: str) -> Check:

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from edgekit.artefact import inspect_artefact, open_artefact
+from edgekit.data import Dataset
 from edgekit.data.roles import RunData
+from edgekit.environments import open_environment
+from edgekit.errors import MissingError, WorkerError
 from edgekit.measure.accuracy import measure_accuracy
 from edgekit.measure.host import Host, this_host
 from edgekit.measure.latency import HostLatency, measure_pair
+from edgekit.measure.older_runtime import (
+    ENVIRONMENT,
+    RUNTIME,
+    SAMPLES,
+    OlderRuntime,
+    measure_older_runtime,
+)
 from edgekit.measure.reference import reference_predictions
 from edgekit.measure.size import Size, compare_size
 from edgekit.numerics.fidelity import Fidelity, fidelity
 from edgekit.runs.run import Run
 from edgekit.runtimes import open_timed
-from edgekit.runtimes.predict import predict, stored_feeds
+from edgekit.runtimes.predict import Predictions, predict, stored_feeds
 from edgekit.sources.source import SourceModel
 from edgekit.tasks import task_named
 from edgekit.tasks.task import MetricAccuracy
-from edgekit.types import Artefact, ArtefactFacts
+from edgekit.types import Artefact, ArtefactFacts, ArtefactFormat
 
 PROVEN_WITHIN = 0.02
 """An interval of the accuracy drop wider than this (two points) is called no proof."""
@@ -54,6 +65,8 @@ class Measurements:
     latency: HostLatency | NotMeasured
     host: Host
     alternatives: Mapping[str, Alternative]
+    older_runtime: OlderRuntime | NotMeasured | None = None
+    """``None`` where the recipe does not ask for it."""
 
 
 def measure(
@@ -76,7 +89,10 @@ def measure(
     """
     with run.stage("inspect"):
         facts = inspect_artefact(artefact, islice(data.fidelity, 1))
-    compared, accuracy = _compare(run, source, artefact, data, "Running the quantized model")
+    references = _reference(run, source, data)
+    compared, accuracy = _compare(
+        run, source, artefact, data, references, "Running the quantized model"
+    )
     _qualify(run, accuracy.get("top1"))
     size = _size(baseline, artefact)
     _remark_on_growth(run, size)
@@ -90,10 +106,11 @@ def measure(
         alternatives={
             name: Alternative(
                 _size(baseline, other),
-                *_compare(run, source, other, data, f"Running the alternative: {name}"),
+                *_compare(run, source, other, data, references, f"Running the alternative: {name}"),
             )
             for name, other in alternatives.items()
         },
+        older_runtime=_on_older_runtime(run, source, artefact, data, references[0]),
     )
 
 
@@ -101,15 +118,33 @@ def _size(baseline: SourceModel, artefact: Artefact) -> Size:
     return compare_size(baseline.size_bytes, artefact.path.stat().st_size)
 
 
-def _compare(
-    run: Run, source: SourceModel, artefact: Artefact, data: RunData, doing: str
-) -> tuple[Fidelity, Mapping[str, MetricAccuracy]]:
-    task, primary = task_named(run.recipe.evaluate.task), source.outputs[0]
-    datasets = [data.fidelity] if data.labelled is None else [data.fidelity, data.labelled]
+def _compared_on(data: RunData) -> list[Dataset]:
+    return [data.fidelity] if data.labelled is None else [data.fidelity, data.labelled]
+
+
+def _reference(run: Run, source: SourceModel, data: RunData) -> tuple[Predictions, ...]:
+    """The float model's answers to each of ``_compared_on``."""
     with run.stage("reference") as stage:
         references, stage.cached = reference_predictions(
-            source, datasets, threads=run.threads, cache=run.cache, progress=run.progress
+            source,
+            _compared_on(data),
+            threads=run.threads,
+            cache=run.cache,
+            progress=run.progress,
         )
+    return references
+
+
+def _compare(
+    run: Run,
+    source: SourceModel,
+    artefact: Artefact,
+    data: RunData,
+    references: Sequence[Predictions],
+    doing: str,
+) -> tuple[Fidelity, Mapping[str, MetricAccuracy]]:
+    task, primary = task_named(run.recipe.evaluate.task), source.outputs[0]
+    datasets = _compared_on(data)
     with (
         run.stage("fidelity"),
         open_artefact(artefact, threads=run.threads) as session,
@@ -122,6 +157,33 @@ def _compare(
     if data.labelled is None:
         return compared, {}
     return compared, measure_accuracy(task, references[1], answers[1], primary=primary)
+
+
+def _on_older_runtime(
+    run: Run, source: SourceModel, artefact: Artefact, data: RunData, reference: Predictions
+) -> OlderRuntime | NotMeasured | None:
+    if run.recipe.gate.tflite_runtime_2_14 is None:
+        return None
+    if artefact.format is not ArtefactFormat.TFLITE:
+        return NotMeasured(f"{RUNTIME} reads .tflite, no .{artefact.format.value}")
+    task = task_named(run.recipe.evaluate.task)
+    with (
+        run.stage("older runtime"),
+        open_artefact(artefact, threads=run.threads) as session,
+        run.progress.task(f"Running on {RUNTIME}"),
+    ):
+        try:
+            return measure_older_runtime(
+                partial(open_environment, ENVIRONMENT, run.progress),
+                artefact.path,
+                session,
+                list(islice(data.fidelity, SAMPLES)),
+                reference,
+                primary=source.outputs[0],
+                classification=task.classification,
+            )
+        except (MissingError, WorkerError) as error:
+            return NotMeasured(str(error).replace("\n", "; "))
 
 
 def _qualify(run: Run, top1: MetricAccuracy | None) -> None:

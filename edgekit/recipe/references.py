@@ -21,7 +21,7 @@ from edgekit.recipe.rules import Finding, Findings, Rule
 from edgekit.recipe.schema import ModelSpec, QuantizeSpec, Recipe
 from edgekit.recipe.yaml_source import KeyPath
 from edgekit.sources import FRAMEWORKS
-from edgekit.types import ModelKind
+from edgekit.types import ArtefactFormat, ModelKind
 
 _OF_A_FACTORY = (ModelKind.TORCH_MODULE, ModelKind.CONCRETE_FUNCTION)
 
@@ -83,6 +83,14 @@ def _ends_of_the_method(recipe: Recipe) -> Findings:
                 message = f"'{method}' makes no {dtype} {end.removesuffix('_dtype')}s"
                 hint = f"write {end}: {' or '.join(entry.end_dtypes)}"
                 yield Finding(("quantize", end), message, hint)
+
+
+def _older_runtime_reads_tflite(recipe: Recipe) -> Findings:
+    for name in _possible_methods(recipe) if recipe.gate.tflite_runtime_2_14 is not None else ():
+        made = METHODS[name].produces
+        if made is not ArtefactFormat.TFLITE:
+            message = f"tflite-runtime reads .tflite, and '{name}' makes .{made.value}"
+            yield Finding(("gate", "tflite_runtime_2_14"), message, "remove it")
 
 
 def _a_way_to_the_method(recipe: Recipe) -> Findings:
@@ -275,6 +283,7 @@ REFERENCES: tuple[Rule, ...] = (
     _bridge,
     _options_of_the_method,
     _ends_of_the_method,
+    _older_runtime_reads_tflite,
     _a_way_to_the_method,
     _calibration_dataset,
     _evaluation_dataset,

@@ -14,6 +14,7 @@ from edgekit.gate.check import Check, Verdict, verdict
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import Alternative, NotMeasured
+from edgekit.measure.older_runtime import OlderRuntime
 from edgekit.measure.size import Size
 from edgekit.numerics.fidelity import Fidelity
 from edgekit.runs.run import Stage
@@ -48,6 +49,8 @@ class Report:
     """The same model made otherwise, e.g. without fine-tuning: measured, not judged."""
     choices: tuple[Choice, ...] = ()
     """What was chosen on the dev samples, from what, and why."""
+    older_runtime: OlderRuntime | NotMeasured | None = None
+    """The same file on tflite-runtime 2.14, where the recipe asks for it."""
 
     @property
     def verdict(self) -> Verdict:
@@ -70,6 +73,7 @@ class Report:
             "fidelity": dataclasses.asdict(self.fidelity),
             "accuracy": _metrics(self.accuracy),
             "latency": self._latency(),
+            "older_runtime": _older_runtime(self.older_runtime),
             "artefact": self._artefact(),
             "alternatives": {
                 name: {
@@ -127,6 +131,12 @@ class Report:
 
 def _metrics(accuracy: Mapping[str, MetricAccuracy]) -> dict[str, Any]:
     return {name: dataclasses.asdict(metric) for name, metric in accuracy.items()}
+
+
+def _older_runtime(found: OlderRuntime | NotMeasured | None) -> dict[str, Any] | None:
+    if isinstance(found, NotMeasured):
+        return {"measured": False, "why": found.why}
+    return None if found is None else {**dataclasses.asdict(found), "agrees": found.agrees}
 
 
 def _operator(op: FloatOp) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.gate.check import Check, Status, Verdict
 from edgekit.measure.latency import HostLatency
+from edgekit.measure.older_runtime import OlderRuntime
 from edgekit.report.choices import ChoiceTable
 from edgekit.report.report import Report
 from edgekit.report.units import latency_text, size_text
@@ -124,6 +125,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
             f"{output.sqnr_db:.1f} dB",
             f"max error {output.max_abs:.3g}",
         )
+    yield from _older_runtime_row(report)
     yield from _alternative_rows(report)
     facts = report.facts
     if facts.modules is not None:
@@ -153,6 +155,18 @@ def _interval(metric: MetricAccuracy) -> str:
     digits = 0 if metric.ci_high - metric.ci_low > _COARSE else 1
     ends = (0.0 - metric.ci_high, 0.0 - metric.ci_low)
     return "[" + ", ".join(f"{end * 100:+.{digits}f}" for end in ends) + "]"
+
+
+def _older_runtime_row(report: Report) -> Iterator[tuple[str, str, str, str]]:
+    found = report.older_runtime
+    if isinstance(found, OlderRuntime) and found.worst is not None:
+        output = found.worst[1]
+        yield (
+            f"SQNR on {found.runtime}",
+            "",
+            f"{output.sqnr_db:.1f} dB",
+            f"LiteRT {output.litert_sqnr_db:.1f} dB on these {found.n} samples",
+        )
 
 
 def _alternative_rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
