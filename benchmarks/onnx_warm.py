@@ -146,13 +146,15 @@ def _timed(sides: Mapping[str, Side], bridge: str) -> tuple[dict[str, list[float
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(ROUNDS + 1):
         order = list(sides) if number % 2 == 0 else list(sides)[::-1]
+        told = []
         for name in order:
             if name == DOCUMENTED and number > 1:
                 continue
             side = sides[name]
             ran = run(side.command, env=side.env)
+            told.append(f"{name} {ran.seconds:.1f} s")
             if number:
                 seconds[name].append(ran.seconds)
-        last = {name: f"{each[-1]:.1f}" for name, each in seconds.items() if each}
-        say(f"{bridge}, round {number} of {ROUNDS}: {last or 'warming up'}")
+        turn = f"round {number} of {ROUNDS}" if number else "warming up"
+        say(f"{bridge}, {turn}: {', '.join(told)}")
     return seconds, {name: side.out.stat().st_size for name, side in sides.items()}

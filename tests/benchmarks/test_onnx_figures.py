@@ -131,6 +131,7 @@ def test_ways_of_onnx_runtime_stand_beside_edgekits_choice(tmp_path):
     ways = [right, wrong]
     agreement, _, size, speed, seconds = ort_figures(ways, reference, ratios, 0.5)
     assert (agreement.value, agreement.beside) == (1.0, (("theirs", 0.0),))
+    assert agreement.notes[1:] == ("theirs is byte for byte ours",)
     assert (size.value, speed.ci, seconds.beside) == (7, (1.3, 1.5), (("theirs", 2.0),))
     assert ort_table(ways, reference, ratios).row_count == 2
 
