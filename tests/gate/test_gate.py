@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from edgekit.gate.check import Check, Status, Verdict, verdict
 from edgekit.measure.host import Host
+from edgekit.measure.older_runtime import OlderOutput, OlderRuntime
 from edgekit.measure.size import Size
 from edgekit.numerics.fidelity import OutputFidelity
 from edgekit.recipe.schema import GateSpec, QuantizeSpec
@@ -22,6 +23,7 @@ from tests.report.sample import (
     FIDELITY,
     FLOAT_OPS,
     LATENCY,
+    OLDER,
     QUANTIZE,
     SIZE,
     TOP1,
@@ -333,3 +335,60 @@ def test_the_types_of_inputs_and_outputs_are_the_files_own(
     made = report(NOTHING_ASKED, quantize, facts=facts)
     assert [item.status for item in made.checks] == [expected, expected]
     assert [(item.limit, item.value) for item in made.checks] == [(wanted, ", ".join(found))] * 2
+
+
+# The older runtime ------------------------------------------------------------------------------
+
+OLDER_ASKED = replace(NOTHING_ASKED, tflite_runtime_2_14=True)
+OLDER_CHECK = "runtime.tflite_runtime_2_14"
+
+
+def test_the_older_runtime_passes_with_its_figures() -> None:
+    made = check_named(OLDER_CHECK, OLDER_ASKED, older_runtime=OLDER)
+    assert (made.status, made.required) == (Status.PASS, True)
+    assert (made.limit, made.value) == (pytest.approx(14.68), 17.76)
+    for words in ("logits", "17.8 dB", "17.7 dB on LiteRT", "24.3 dB (at most 0.9)", "16 samples"):
+        assert words in made.why
+
+
+def test_the_older_runtime_is_judged_by_the_output_that_is_worst_off() -> None:
+    outputs = {**OLDER.outputs, "boxes": OlderOutput(12.0, 20.0, 11.0, 3.5, 0.1)}
+    made = check_named(OLDER_CHECK, OLDER_ASKED, older_runtime=replace(OLDER, outputs=outputs))
+    assert (made.status, made.limit, made.value) == (Status.FAIL, 17.0, 12.0)
+    assert "boxes" in made.why
+    assert "gate.tflite_runtime_2_14: false" in made.why
+
+
+def test_a_clear_answer_that_changed_is_named() -> None:
+    other = replace(OLDER, changed=("cat.jpg",))
+    made = check_named(OLDER_CHECK, OLDER_ASKED, older_runtime=other)
+    assert made.status is Status.FAIL
+    assert "on 1: cat.jpg" in made.why
+
+
+def test_a_file_that_does_not_load_there_fails_with_its_reason() -> None:
+    failed = OlderRuntime(
+        "tflite-runtime 2.14", 16, {}, failure="it does not know ADD in version 9"
+    )
+    made = report(OLDER_ASKED, older_runtime=failed)
+    found = made.checks[-1]
+    assert (found.status, found.limit, found.value) == (Status.FAIL, None, None)
+    assert found.why.startswith("it does not know ADD in version 9. Try another quantize.method")
+    assert made.exit_code == 1
+
+
+@pytest.mark.parametrize(("required", "exit_code"), [(True, 3), (False, 0)])
+def test_an_older_runtime_that_is_missing_decides_nothing(required: bool, exit_code: int) -> None:
+    gate = replace(OLDER_ASKED, tflite_runtime_2_14=required)
+    made = report(gate, older_runtime=NotMeasured("no network; edgekit bridge setup onnx-tf"))
+    found = made.checks[-1]
+    assert (found.status, found.required) == (Status.NOT_MEASURED, required)
+    assert found.why == "no network; edgekit bridge setup onnx-tf"
+    assert made.exit_code == exit_code
+
+
+def test_an_older_runtime_that_is_only_shown_fails_nothing() -> None:
+    failed = OlderRuntime("tflite-runtime 2.14", 16, {}, failure="no such operator")
+    gate = replace(OLDER_ASKED, tflite_runtime_2_14=False)
+    made = report(gate, older_runtime=failed)
+    assert (made.checks[-1].status, made.exit_code) == (Status.FAIL, 0)

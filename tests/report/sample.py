@@ -14,6 +14,7 @@ from edgekit.gate.limits import check_limits
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency, PairTimes
 from edgekit.measure.measurements import Alternative
+from edgekit.measure.older_runtime import OlderOutput, OlderRuntime
 from edgekit.measure.size import Size
 from edgekit.numerics.fidelity import Fidelity, OutputFidelity
 from edgekit.recipe.schema import GateSpec, QuantizeSpec
@@ -141,6 +142,9 @@ WAYS = choose(
     ],
     Samples("dev", "photos", 200),
 )
+OLDER = OlderRuntime(
+    "tflite-runtime 2.14.0", 16, {"logits": OlderOutput(17.76, 17.68, 24.33, 0.9, 0.129)}, 0.9375
+)
 HOST = Host("Some CPU", int8_dot_product=True)
 GATE = GateSpec(size_ratio_max=0.295, agreement_min=0.93, top1_drop_max=0.3, speedup_min=1.0)
 QUANTIZE = QuantizeSpec(method="litert_static")
@@ -208,5 +212,6 @@ def report(
         accuracy=made.accuracy,
         latency=made.latency if isinstance(made.latency, HostLatency) else None,
         host=made.host,
+        older_runtime=made.older_runtime,
     )
     return replace(made, checks=checks)

@@ -18,6 +18,7 @@ from tests.report.sample import (
     FIDELITY,
     FLOAT_OPS,
     LATENCY,
+    OLDER,
     SIZE,
     TOP1,
     report,
@@ -160,3 +161,19 @@ def test_the_verdict_follows_the_checks() -> None:
         assert (made.verdict, made.exit_code) == (expected, code)
         assert made.to_dict()["verdict"] == expected.value
         assert made.to_dict()["exit_code"] == code
+
+
+def test_the_older_runtime_stands_where_it_was_tried() -> None:
+    document = as_json(report(older_runtime=OLDER).to_dict())["older_runtime"]
+    assert document["outputs"]["logits"] == {
+        "sqnr_db": 17.76,
+        "litert_sqnr_db": 17.68,
+        "between_sqnr_db": 24.33,
+        "between_max_abs": 0.9,
+        "step": 0.129,
+    }
+    assert (document["runtime"], document["n"]) == ("tflite-runtime 2.14.0", 16)
+    assert (document["agrees"], document["failure"]) == (True, None)
+    assert as_json(report().to_dict())["older_runtime"] is None
+    missing = as_json(report(older_runtime=NotMeasured("no pip")).to_dict())["older_runtime"]
+    assert missing == {"measured": False, "why": "no pip"}
