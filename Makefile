@@ -50,7 +50,7 @@ bench-tf: ## TensorFlow's recipes beside TFLiteConverter called directly; about 
 	@.ci/environment demo,tensorflow,audio
 	$(BIN)/python -m benchmarks.tf_methods $(ARGS)
 
-bench-onnx: ## the ONNX bridges and ONNX Runtime INT8 beside direct calls; about twenty minutes
+bench-onnx: ## the ONNX bridges and ONNX Runtime INT8 beside direct calls; about 25 minutes
 	@.ci/environment demo,tensorflow,onnx,audio
 	$(BIN)/edgekit bridge setup --all
 	$(BIN)/python -m benchmarks.onnx_bridges $(ARGS)
