@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 
 from edgekit.environments import LocalEnvironment, WorkerError
 from edgekit.environments.child import BrokenEnvironmentError
-from edgekit.environments.spec import WORKERS
 from edgekit.measure.older_runtime import (
     LOSS_MAX_DB,
     OlderOutput,
@@ -25,19 +23,10 @@ from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import predict
 from edgekit.types import Array, Sample
 from tests import tflite_models as models
+from tests.stand_in_runtime import stand_in_runtime
 
 N = 6
 Change = Callable[[dict[str, Array]], dict[str, Array]]
-
-# The interpreter of the stand-in for tflite-runtime; LiteRT's has the same functions.
-INTERPRETER = """
-from ai_edge_litert.interpreter import Interpreter as _Newer
-
-class Interpreter(_Newer):
-    def __init__(self, path, num_threads):
-        super().__init__(path, num_threads=num_threads)
-{body}
-"""
 
 
 def drawn(n: int, feed: str = "x") -> list[Sample]:
@@ -281,23 +270,6 @@ def test_nan_is_a_failure(tmp_path: Path, samples: list[Sample]) -> None:
 # The worker --------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def stand_in(tmp_path: Path) -> Callable[[str], LocalEnvironment]:
-    """The worker on an interpreter that is LiteRT's, with ``body`` in its place."""
-
-    def made(body: str = "") -> LocalEnvironment:
-        workers = tmp_path / "workers"
-        package = workers / "tflite_runtime"
-        package.mkdir(parents=True)
-        for name in ("protocol.py", "run_tflite_runtime.py"):
-            shutil.copy(WORKERS / name, workers)
-        (package / "__init__.py").write_text("__version__ = '2.14.0'\n")
-        (package / "interpreter.py").write_text(INTERPRETER.format(body=body))
-        return LocalEnvironment(workers)
-
-    return made
-
-
 @pytest.mark.parametrize(
     "content",
     [
@@ -309,7 +281,6 @@ def stand_in(tmp_path: Path) -> Callable[[str], LocalEnvironment]:
     ],
 )
 def test_the_worker_answers_in_the_names_and_types_of_the_file(
-    stand_in: Callable[[str], LocalEnvironment],
     tmp_path: Path,
     content: Callable[[], bytes],
 ) -> None:
@@ -319,7 +290,7 @@ def test_the_worker_answers_in_the_names_and_types_of_the_file(
     with open_session(file) as litert:
         reference = predict(litert, samples)
         found = measure_older_runtime(
-            lambda: stand_in(""),
+            lambda: stand_in_runtime(tmp_path),
             file,
             litert,
             samples,
@@ -357,12 +328,12 @@ def test_the_worker_answers_in_the_names_and_types_of_the_file(
     ],
 )
 def test_the_worker_tells_where_it_failed(
-    stand_in: Callable[[str], LocalEnvironment],
+    tmp_path: Path,
     file: Path,
     samples: list[Sample],
     body: str,
     said: str,
 ) -> None:
-    found = tried(stand_in(body), file, samples)
+    found = tried(stand_in_runtime(tmp_path, body), file, samples)
     assert found.failure is not None
     assert said in found.failure
