@@ -60,6 +60,16 @@ def stopped() -> bool:
     return _stopped
 
 
+def settle() -> None:
+    """Have the interpreter end with the exit code that it is given.
+
+    CPython notes a KeyboardInterrupt that leaves a string of code (``exec``, by which torch and
+    dataclasses make functions), caught later or not, and under ``python -m`` kills itself with
+    SIGINT at its end. The note is taken back whenever another string begins.
+    """
+    exec("")
+
+
 def check() -> None:
     """Raise what was dropped."""
     if _stopped:

@@ -103,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error is rendered here
         from edgekit.cli.failure import render
 
+        interrupt.settle()
         return render(KeyboardInterrupt() if interrupt.stopped() else error, args)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 PROGRAM = """
 import gc, os, signal, sys, types
 import click
-from edgekit.cli import main as program
+from edgekit.cli import failure, main as program  # none of its imports is to settle it
 from edgekit.cli.interrupt import CheckedProgress
 from edgekit.progress import SilentProgress
 
@@ -32,11 +33,14 @@ def turn():
     except KeyboardInterrupt:
         raise ValueError("native code failed") from None
 
+def generated():
+    exec("strike()", globals())
+
 @click.command()
 def work():
     progress = CheckedProgress(SilentProgress())
     with progress.task("first") as task:
-        {"drop": drop, "turn": turn}[sys.argv[1]]()
+        {"drop": drop, "turn": turn, "generated": generated}[sys.argv[1]]()
         print("went on", flush=True)
         task.advance()
         print("done")
@@ -45,16 +49,23 @@ module = types.ModuleType("work_verb")
 module.work = work
 sys.modules["work_verb"] = module
 program.VERBS["work"] = ("work_verb:work", "")
-sys.exit(program.main(["work"]))
+if __name__ == "__main__":
+    sys.exit(program.main(["work"]))
 """
 
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
-@pytest.mark.parametrize(("how", "printed"), [("drop", "went on\n"), ("turn", "")])
-def test_it_is_not_lost(how: str, printed: str, number: str, repository: Path) -> None:
+@pytest.mark.parametrize(
+    ("how", "printed"), [("drop", "went on\n"), ("turn", ""), ("generated", "")]
+)
+def test_it_is_not_lost(
+    how: str, printed: str, number: str, repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, how, number],
-        cwd=repository,
+        [sys.executable, "-m", "program", how, number],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(repository)},
         capture_output=True,
         text=True,
         timeout=60,
