@@ -117,18 +117,27 @@ def convert_recipe(
 
 
 def convert_file(
-    model: Path, way: Way, out: Path, *, cache: Cache, progress: Progress
+    model: Path,
+    way: Way,
+    out: Path,
+    *,
+    input_shape: tuple[int, ...] | None,
+    layout: str | None,
+    cache: Cache,
+    progress: Progress,
 ) -> Converted:
     """The ``.onnx`` file ``model`` over ``way``, verified on random numbers, written to ``out``.
 
+    ``input_shape`` and ``layout`` are as ``describe_onnx`` takes them.
+
     Raises:
-        SourceError: it is no ONNX model, or leaves sizes open.
+        SourceError: it is no ONNX model, or leaves open what was not given.
         UsageError: the first bridge takes no ONNX.
         EdgekitError: as ``cross``; ``out`` is untouched then.
     """
     from edgekit.sources.described_onnx import describe_onnx
 
-    described = describe_onnx(model, None, None)
+    described = describe_onnx(model, input_shape, layout)
     for guess in described.guesses:
         progress.note(guess)
     progress.note(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.options import input_shape_option, layout_option
 from edgekit.errors import EdgekitError, UsageError
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def remove_command(names: tuple[str, ...], everything: bool) -> None:
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key; repeatable."
 )
+@input_shape_option
+@layout_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option("--no-cache", is_flag=True, help="Convert anew.")
@@ -123,6 +126,8 @@ def run_command(
     model: Path | None,
     recipe_name: str | None,
     overrides: tuple[str, ...],
+    input_shape: str | None,
+    layout: str | None,
     out: Path,
     force: bool,
     no_cache: bool,
@@ -136,6 +141,7 @@ def run_command(
 
     \b
     edgekit bridge run onnx2tf model.onnx --out model.tflite
+    edgekit bridge run onnx_torch open.onnx --input-shape 1,3,64,64 --out fixed.pt2
     edgekit bridge run torch_onnx,onnx_tf --recipe mobilenet_int8 --out mobilenet.tflite
     """
     from edgekit.cache import Cache
@@ -154,13 +160,29 @@ def run_command(
     if recipe_name is not None:
         from edgekit.recipe import load_recipe
 
+        for option, value in (("--input-shape", input_shape), ("--layout", layout)):
+            if value is not None:
+                raise UsageError(
+                    f"{option} describes a MODEL.onnx, and a recipe describes its own model",
+                    hint="Leave it out, or change the recipe's model.inputs.",
+                )
         recipe = load_recipe(recipe_name, overrides)
         done = convert_recipe(recipe, bridges, out, cache=cache, progress=progress)
     else:
+        from edgekit.starter import parse_shape
+
         assert model is not None
         if overrides:
             raise UsageError("--set changes a recipe, and there is none", hint="Leave it out.")
-        done = convert_file(model, bridges, out, cache=cache, progress=progress)
+        done = convert_file(
+            model,
+            bridges,
+            out,
+            input_shape=parse_shape(input_shape) if input_shape else None,
+            layout=layout,
+            cache=cache,
+            progress=progress,
+        )
     _show(done, as_json)
 
 

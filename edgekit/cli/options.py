@@ -19,6 +19,18 @@ NORMALIZE_HELP = (
 )
 
 
+input_shape_option = click.option(
+    "--input-shape",
+    metavar="N,C,H,W",
+    help="Shape of the input, where the file does not say (TorchScript, open sizes).",
+)
+layout_option = click.option(
+    "--layout",
+    type=click.Choice(["NCHW", "NHWC"]),
+    help="Meaning of the input's axes. [default: by the position of 1 or 3 channels]",
+)
+
+
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add MODEL and the options about it, --data to --signature; pass them on as ``choices``."""
 
@@ -33,16 +45,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(NORMALIZATIONS),
         help=NORMALIZE_HELP,
     )
-    @click.option(
-        "--input-shape",
-        metavar="N,C,H,W",
-        help="Shape of the input, where the file does not say (TorchScript, open sizes).",
-    )
-    @click.option(
-        "--layout",
-        type=click.Choice(["NCHW", "NHWC"]),
-        help="Meaning of the input's axes. [default: by the position of 1 or 3 channels]",
-    )
+    @input_shape_option
+    @layout_option
     @click.option("--signature", metavar="NAME", help="Signature of a SavedModel.")
     @wraps(command)
     def wrapped(

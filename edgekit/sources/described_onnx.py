@@ -13,6 +13,8 @@ from edgekit.recipe.schema import InputSpec
 from edgekit.sources.described_file import Described, image_layout, input_spec
 from edgekit.sources.onnx import from_file, is_number, refuse_ends
 
+_BY_HAND = "Write its open sizes into a recipe by hand, in model.inputs."
+
 
 def describe_onnx(file: Path, input_shape: tuple[int, ...] | None, layout: str | None) -> Described:
     """Check ``file`` as a source, run it once, and describe it; ``input_shape`` fills the sizes it
@@ -27,12 +29,12 @@ def describe_onnx(file: Path, input_shape: tuple[int, ...] | None, layout: str |
     if input_shape is not None and len(ends) != 1:
         raise SourceError(
             f"{file} has {len(ends)} inputs, and --input-shape is about one",
-            hint="Write its open sizes into a recipe by hand.",
+            hint=_BY_HAND,
         )
     inputs: list[InputSpec] = []
     guesses: list[str] = []
     for end in ends:
-        shape = _closed(end, input_shape)
+        shape = _closed(end, input_shape, alone=len(ends) == 1)
         found, guess = image_layout(end.name, shape, layout)
         guesses += [guess] if guess else []
         inputs.append(input_spec(end.name, shape, end.dtype, found))
@@ -55,8 +57,9 @@ def describe_onnx(file: Path, input_shape: tuple[int, ...] | None, layout: str |
     )
 
 
-def _closed(end: End, given: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The shape of ``end`` with its open sizes as ``given``."""
+def _closed(end: End, given: tuple[int, ...] | None, *, alone: bool) -> tuple[int, ...]:
+    """The shape of ``end`` with its open sizes as ``given``; ``alone`` it has the option that gives
+    them for itself."""
     if given is not None:
         fits = end.shape is None or (
             len(given) == len(end.shape)
@@ -72,12 +75,18 @@ def _closed(end: End, given: tuple[int, ...] | None) -> tuple[int, ...]:
             )
         return given
     if end.shape is None or not all(isinstance(size, int) for size in end.shape[1:]):
-        example = (
-            "1,3,224,224"
-            if end.shape is None
-            else ",".join(str(size) if isinstance(size, int) else "1" for size in end.shape)
-        )
         raise SourceError(
-            f"input {end} leaves sizes open", hint=f"Give them: --input-shape {example}"
+            f"input {end} leaves sizes open",
+            hint=f"Give them, e.g. --input-shape {_example(end)}" if alone else _BY_HAND,
         )
     return tuple(size if isinstance(size, int) else 1 for size in end.shape)
+
+
+def _example(end: End) -> str:
+    """A shape that could be the one of ``end``: one sample, images of the usual size."""
+    if end.shape is None:
+        return "1,3,224,224"
+    sizes = (
+        size if isinstance(size, int) else 224 if axis else 1 for axis, size in enumerate(end.shape)
+    )
+    return ",".join(map(str, sizes))

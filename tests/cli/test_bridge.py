@@ -106,6 +106,10 @@ def test_a_failed_setup_is_exit_4_and_names_the_package(
         (["run", "onnx_tf", "m.onnx", "--out", "no/x.tflite"], "there is no folder no"),
         (["run", "onnx-tf,onnx2tf", "m.onnx", "--out", "x.tflite"], "which onnx2tf does not take"),
         (
+            ["run", "onnx_tf", "-r", "mobilenet_int8", "--layout", "NCHW", "--out", "x.tflite"],
+            "--layout describes a MODEL.onnx",
+        ),
+        (
             ["run", "onnx_tf", "m.onnx", "--set", "a=1", "--out", "x.tflite"],
             "--set changes a recipe",
         ),
@@ -198,6 +202,26 @@ def test_run_verifies_and_writes_the_file(
     assert fields["kind"] == ModelKind.EXPORTED_PROGRAM.value
     assert fields["size_bytes"] == out.stat().st_size
     assert fields["hops"][0]["outputs"][0]["sqnr_db"] > 60
+
+
+def test_run_takes_what_its_hints_ask_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("torch")
+    if BRIDGES["onnx_torch"].missing:
+        pytest.skip("needs " + ", ".join(BRIDGES["onnx_torch"].missing))
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    ends = [helper.make_tensor_value_info(name, kind, ["N", 4, "H", "W"]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", ends[:1], ends[1:])
+    file, out = tmp_path / "open.onnx", tmp_path / "fixed.pt2"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), file)
+    arguments = ["run", "onnx_torch", str(file), "--out", str(out)]
+    assert "--input-shape 1,4,224,224" in refused(capsys, 2, *arguments)
+    arguments += ["--input-shape", "1,4,5,6"]
+    assert "--layout NCHW or --layout NHWC" in refused(capsys, 2, *arguments)
+    assert main(["bridge", *arguments, "--layout", "NCHW"]) == 0
+    assert out.is_file()
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ def test_open_sizes_are_asked_for_and_taken(tmp_path: Path) -> None:
     file = written(tmp_path, model([helper.make_node("Neg", ["x"], ["y"])], *ends))
     with pytest.raises(SourceError, match=r"x float32 \[N, T, 4\] leaves sizes open") as caught:
         describe(file)
-    assert caught.value.hint == "Give them: --input-shape 1,1,4"
+    assert caught.value.hint == "Give them, e.g. --input-shape 1,224,4"
     found = describe(file, input_shape=(1, 9, 4))
     assert found.inputs == (InputSpec("x", (1, 9, 4)),)
     assert found.output_shapes == ((1, 9, 4),)
@@ -74,6 +74,14 @@ def test_a_shape_is_about_one_input(tmp_path: Path) -> None:
     file = written(tmp_path, model([helper.make_node("Add", ["x", "z"], ["y"])], *ends))
     with pytest.raises(SourceError, match="has 2 inputs, and --input-shape is about one"):
         describe(file, input_shape=(1, 4))
+
+
+def test_open_sizes_of_two_inputs_are_for_a_recipe(tmp_path: Path) -> None:
+    ends = [info("x", ("N", "T")), info("z", ("N", "T"))], [info("y", ("N", "T"))]
+    file = written(tmp_path, model([helper.make_node("Add", ["x", "z"], ["y"])], *ends))
+    with pytest.raises(SourceError, match="leaves sizes open") as caught:
+        describe(file)
+    assert caught.value.hint == "Write its open sizes into a recipe by hand, in model.inputs."
 
 
 def test_outputs_without_numbers_are_left_out(tmp_path: Path) -> None:
