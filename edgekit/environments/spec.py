@@ -81,9 +81,14 @@ def find_environment(name: str) -> EnvironmentSpec:
     wanted = name.lower().replace("_", "-")
     if wanted in ENVIRONMENTS:
         return ENVIRONMENTS[wanted]
-    near = get_close_matches(wanted, ENVIRONMENTS, n=1, cutoff=0.5)
-    known = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(ENVIRONMENTS)}"
+    bare = {_bare(known): known for known in ENVIRONMENTS}
+    near = get_close_matches(_bare(wanted), bare, n=1, cutoff=0.5)
+    known = f"did you mean '{bare[near[0]]}'?" if near else f"there are: {', '.join(ENVIRONMENTS)}"
     raise UsageError(f"no isolated environment '{name}'", hint=known)
+
+
+def _bare(name: str) -> str:
+    return name.replace("-", "")
 
 
 def environment_version(name: str) -> str:

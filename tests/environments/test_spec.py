@@ -35,6 +35,9 @@ def test_names_as_people_write_them() -> None:
     with pytest.raises(UsageError) as caught:
         find_environment("onxn-tf")
     assert caught.value.hint == "did you mean 'onnx-tf'?"
+    with pytest.raises(UsageError, match="no isolated environment 'onnxtf'") as caught:
+        find_environment("onnxtf")  # as far from onnx2tf, letter by letter
+    assert caught.value.hint == "did you mean 'onnx-tf'?"
 
 
 def test_the_version_follows_the_lock_and_the_workers(
