@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -103,7 +104,7 @@ def _exchange(
         except TimeoutError:
             raise WorkerError(
                 f"{call.tool}: no answer within {limit_s:g} s, so it was stopped",
-                hint=f"Give it longer: {TIMEOUT_VARIABLE}={int(limit_s * 3)} (seconds).",
+                hint=f"Give it longer: {TIMEOUT_VARIABLE}={ceil(limit_s * 3)} (seconds).",
             ) from None
         finally:
             _end(process)

@@ -151,6 +151,12 @@ def test_the_time_limit_of_the_user_comes_first(
     local: LocalEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGEKIT_BRIDGE_TIMEOUT_S", "0.5")
+    error = failure(local, "time.sleep(60)")
+    assert error.hint == "Give it longer: EDGEKIT_BRIDGE_TIMEOUT_S=2 (seconds)."
+    monkeypatch.setenv("EDGEKIT_BRIDGE_TIMEOUT_S", "0.001")
+    error = failure(local, "time.sleep(60)")
+    assert error.hint == "Give it longer: EDGEKIT_BRIDGE_TIMEOUT_S=1 (seconds)."
+    monkeypatch.setenv("EDGEKIT_BRIDGE_TIMEOUT_S", "0.5")
     assert "within 0.5 s" in failure(local, "time.sleep(60)").message
     for wrong in ("soon", "-1", "nan", "inf"):
         monkeypatch.setenv("EDGEKIT_BRIDGE_TIMEOUT_S", wrong)
