@@ -14,6 +14,7 @@ from protocol import Refused, serve
 _SAMPLES_FILE = "calibration_image_sample_data_20x128x128x3_float32.npy"
 _TO_LAST = [0, 2, 3, 1]
 _MAX_RANK = 5
+_HEADING = "Exception encountered when calling"
 
 
 def work(request: Dict[str, Any]) -> Dict[str, Any]:  # noqa: UP006
@@ -75,9 +76,12 @@ def refused(error: BaseException) -> Refused:
     while trace is not None:
         node = trace.tb_frame.f_locals.get("graph_node")
         if node is not None and hasattr(node, "op"):
-            op, layer = str(node.op), re.sub("^wa/", "/", str(node.name))
+            named = node.name or next((output.name for output in node.outputs), "")
+            op, layer = str(node.op), re.sub("^wa/", "/", str(named))
         trace = trace.tb_next
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    # Keras says which layer was called first, and what went wrong in it next.
+    lines = [line for line in lines if not line.startswith(_HEADING)] or lines
     kind = type(cause).__name__
     return Refused(f"{kind}: {lines[0]}" if lines else kind, op=op, layer=layer)
 

@@ -61,7 +61,7 @@ def named_backend(base: Any, tf: Any, numpy_helper: Any, entered: List[Tuple[str
     class NamedBackend(base):  # type: ignore[misc]
         @classmethod
         def _onnx_node_to_tensorflow_op(cls, node: Any, *args: Any, **kwargs: Any) -> Any:
-            entered.append((node.op_type, node.name))
+            entered.append((node.op_type, node.name or next(iter(node.outputs), "")))
             # TensorFlow allows few characters in a scope, and none but a letter or digit first.
             scope = re.sub(r"[^A-Za-z0-9_.\-/]", "_", node.name).strip("/_.-")
             with tf.name_scope(scope or node.op_type):
