@@ -9,6 +9,7 @@ from edgekit.errors import ConversionError
 from edgekit.onnx.checks import opset_of
 from edgekit.onnx.model_file import require_onnx
 from edgekit.onnx.ops import nodes
+from edgekit.recipe.schema import MIN_WRITTEN_OPSET
 from edgekit.runtimes.cause import condensed_cause
 
 _PADDING = frozenset({"Conv", "MaxPool", "AveragePool"})
@@ -42,10 +43,14 @@ def lowered(model: Any, opsets: Sequence[int], bridge: str) -> Any:
         else:
             return made
     raise ConversionError(
-        f"{bridge} reads ONNX up to operator set {opsets[0]}, the model is in {own}, and onnx's "
-        f"version converter does not get there: {causes[0]}",
-        hint=f"Export it in operator set {opsets[0]}: where edgekit makes the ONNX model, by "
-        f"onnx.opset: {opsets[0]} in the recipe.",
+        f"{bridge} takes all of the model's operators up to operator set {opsets[0]} only, the "
+        f"model is in {own}, and onnx's version converter does not get there: {causes[0]}",
+        hint=f"Export it in operator set {opsets[0]}"
+        + (
+            f": where edgekit makes the ONNX model, by onnx.opset: {opsets[0]} in the recipe."
+            if opsets[0] >= MIN_WRITTEN_OPSET
+            else "."
+        ),
     )
 
 

@@ -352,6 +352,10 @@ class QuantizeSpec:
     )
 
 
+MIN_WRITTEN_OPSET = 13
+"""The oldest operator set that edgekit writes."""
+
+
 @dataclass(frozen=True)
 class OnnxSpec:
     """What a bridge writes where it makes an ONNX model."""
@@ -359,7 +363,7 @@ class OnnxSpec:
     opset: int | None = field(
         default=None,
         metadata=_doc(
-            "version of ONNX's operator set", at_least=13, default="what the exporter prefers"
+            "version of ONNX's operator set", at_least=MIN_WRITTEN_OPSET, default="what the exporter prefers"
         ),
     )
     free_batch: bool = field(
