@@ -22,7 +22,7 @@ is a bug of ours: exit 70, with a traceback.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,9 +107,24 @@ class OutputError(UsageError):
 
 
 class ConversionError(EdgekitError):
-    """A converter or quantizer refused the model."""
+    """A converter or quantizer refused the model. ``bridges`` are others that may take it; the hint
+    offers them after ``own_hint``."""
 
     exit_code = EXIT_FAILED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        where: Where | None = None,
+        bridges: Sequence[str] = (),
+    ):
+        offer = f"Try the bridge {' or '.join(bridges)} (quantize.bridge)." if bridges else None
+        whole = "\n".join(filter(None, (hint, offer))) or None
+        super().__init__(message, hint=whole, where=where)
+        self.own_hint = hint
+        self.bridges = tuple(bridges)
 
 
 class MismatchError(ConversionError):
@@ -125,9 +140,10 @@ class WorkerError(ConversionError):
         *,
         hint: str | None = None,
         where: Where | None = None,
+        bridges: Sequence[str] = (),
         details: Mapping[str, Any] | None = None,
     ):
-        super().__init__(message, hint=hint, where=where)
+        super().__init__(message, hint=hint, where=where, bridges=bridges)
         self.details: Mapping[str, Any] = {} if details is None else details
 
 

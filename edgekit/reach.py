@@ -114,11 +114,23 @@ def first_that_holds(run: Run, crossings: Crossings, plan: Plan) -> tuple[Way, R
 
 
 def nothing_left(
-    heading: str, failed: Mapping[str, EdgekitError], offers: Sequence[str] = ()
+    heading: str,
+    failed: Mapping[str, EdgekitError],
+    tried: Iterable[Way],
+    offers: Sequence[str] = (),
 ) -> EdgekitError:
     """The error of a run in which all of ``failed`` failed, with every reason; ``offers`` are ways
-    out beside the errors' own hints."""
-    own = dict.fromkeys(error.hint for error in failed.values() if error.hint)
+    out beside the errors' own hints. Bridges on the ways ``tried`` are none."""
+    own: dict[str, None] = {}
+    bridges: dict[str, None] = {}
+    crossed = {name for way in tried for name in way}
+    for error in failed.values():
+        hint = error.hint
+        if isinstance(error, ConversionError):
+            hint = error.own_hint
+            bridges |= dict.fromkeys(name for name in error.bridges if name not in crossed)
+        if hint:
+            own[hint] = None
     hint = "\n".join((*own, *offers)) or None
     by_reason: dict[str, list[str]] = {}  # what one converter refuses, its other methods do too
     for name, error in failed.items():
@@ -126,7 +138,7 @@ def nothing_left(
     if all(isinstance(error, MissingError) for error in failed.values()):
         return MissingError("; ".join(by_reason), hint=hint)
     reasons = "".join(f"\n  {', '.join(names)}: {why}" for why, names in by_reason.items())
-    return ConversionError(f"{heading}:{reasons}", hint=hint)
+    return ConversionError(f"{heading}:{reasons}", hint=hint, bridges=tuple(bridges))
 
 
 def _no_way(plan: Plan, failed: Mapping[Way, EdgekitError], waiting: Sequence[Way]) -> EdgekitError:
@@ -144,7 +156,7 @@ def _no_way(plan: Plan, failed: Mapping[Way, EdgekitError], waiting: Sequence[Wa
     if len(failed) == 1 and not offers:
         return next(iter(failed.values()))
     named = {way_text(way): error for way, error in failed.items()}
-    return nothing_left(f"none of the ways to {plan.method} holds", named, offers)
+    return nothing_left(f"none of the ways to {plan.method} holds", named, failed, offers)
 
 
 def _is_set_up(environment: str) -> bool:

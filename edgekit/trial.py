@@ -86,7 +86,10 @@ def best_on_dev(
         if of != "method" and len(figures) > 1 and run.recipe.latency.enabled:
             times = time_on_dev(run, dev, {name: artefacts[name] for name in figures})
     if len(failed) == len(attempts):
-        raise nothing_left(f"none of the {of}s that auto tries could quantize the model", failed)
+        tried = (way for attempt in attempts for way in attempt.plan.ways)
+        raise nothing_left(
+            f"none of the {of}s that auto tries could quantize the model", failed, tried
+        )
     choice = choose(
         of,
         [

@@ -11,6 +11,7 @@ import pytest
 
 import edgekit
 from edgekit import pipeline, reach
+from edgekit.bridges import BridgeJob
 from edgekit.cache import Cache
 from edgekit.errors import ConversionError, MissingError, RecipeError
 from edgekit.report import Report
@@ -194,6 +195,24 @@ def test_all_that_fail_give_all_their_reasons(home: Path, bridges: Bridges) -> N
     assert "direct: no rule for Search" in caught.value.message
     assert "export, lacking: converter needs a package" in caught.value.message
     assert caught.value.hint == "Rewrite it.\npip install it"
+
+
+def test_a_bridge_that_failed_is_not_offered(home: Path, bridges: Bridges) -> None:
+    def offering(job: BridgeJob) -> bytes:
+        raise ConversionError("no rule", hint="Rewrite it.", bridges=("other", "unasked"))
+
+    bridges.add("one", TORCH, TFLITE, offering)
+    with pytest.raises(ConversionError) as caught:
+        run(home, "auto")
+    alone = "Rewrite it.\nTry the bridge other or unasked (quantize.bridge)."
+    assert caught.value.hint == alone
+    bridges.add("other", ONNX, TFLITE, wrong)
+    for bridge in ("auto", "first"):
+        with pytest.raises(ConversionError) as caught:
+            run(home, bridge)
+        assert caught.value.hint is not None
+        assert caught.value.hint.startswith("Rewrite it.\n")
+        assert caught.value.hint.endswith("\nTry the bridge unasked (quantize.bridge).")
 
 
 def test_exit_code_4_where_nothing_could_run_for_lack_of_something(

@@ -90,8 +90,9 @@ def refuse_lacking(bridge: str, model: Any, opset: int) -> None:
     still = {op.op for op in lacking(other, lacked, _NEWEST_OPSET[other])}
     kinds = sorted({_kind(op) for op in lacked})
     has = sorted({_kind(op) for op in lacked if op.op not in still})
+    hint: str | None
     if not still:
-        verdict, hint = f"; {other} has", f"Write quantize.bridge: {other}, or leave it open."
+        verdict, hint = f"; {other} has", None
     elif has:
         verdict, hint = f"; {other} has only {', '.join(has)}", _REPLACE
     else:
@@ -100,7 +101,11 @@ def refuse_lacking(bridge: str, model: Any, opset: int) -> None:
     if found and still:
         hint = "Export the model without control flow: with fixed shapes, loops unrolled."
     places = listed(sorted({op.layer for op in lacked}))
-    raise ConversionError(f"{bridge} has no {', '.join(kinds)} (at {places}){verdict}", hint=hint)
+    raise ConversionError(
+        f"{bridge} has no {', '.join(kinds)} (at {places}){verdict}",
+        hint=hint,
+        bridges=() if still else (other,),
+    )
 
 
 def write_for_tool(model: Any, folder: Path, *, ir_version: int) -> Path:
@@ -154,7 +159,7 @@ def convert(
     except ValueError as error:
         raise ConversionError(
             f"{bridge} made a model with other inputs or outputs: {error}",
-            hint=_try_other(bridge),
+            bridges=(_OTHERS[bridge],),
         ) from error
     file = job.folder / "model.float.tflite"
     file.write_bytes(data)
@@ -191,9 +196,9 @@ def _told(error: WorkerError, bridge: str) -> WorkerError:
     """The same error with its node and with what to do next."""
     op, layer = error.details.get("op"), error.details.get("layer")
     where = f" ({op} at {layer})" if op else ""
-    hint = " ".join(filter(None, (error.hint, _try_other(bridge))))
-    return WorkerError(f"{error.message}{where}", hint=hint, details=error.details)
-
-
-def _try_other(bridge: str) -> str:
-    return f"Try quantize.bridge: {_OTHERS[bridge]}, or auto, which tries every bridge."
+    return WorkerError(
+        f"{error.message}{where}",
+        hint=error.hint,
+        bridges=(_OTHERS[bridge],),
+        details=error.details,
+    )

@@ -27,7 +27,7 @@ def run_engine(
     Raises:
         ConversionError: the engine refused the graph.
     """
-    with captured_output() as log:
+    with captured_output():
         from ai_edge_quantizer import quantizer
 
         try:
@@ -39,7 +39,7 @@ def run_engine(
         except Exception as error:  # ValueError, RuntimeError, KeyError from the engine's depths
             raise ConversionError(
                 f"ai-edge-quantizer refused the graph: {error}",
-                hint=log.tail() or "Convert the float model with another bridge, and report it.",
+                hint="Choose another quantize.method, and report it.",
             ) from error
     return restore_signatures(bytes(result.quantized_model), data)
 

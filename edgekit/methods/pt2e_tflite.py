@@ -128,7 +128,7 @@ def _to_tflite(graph: torch.fx.GraphModule, examples: tuple[torch.Tensor, ...]) 
 
     from edgekit.pytorch.export import quiet_warnings
 
-    with captured_output() as log, quiet_warnings():
+    with captured_output(), quiet_warnings():
         try:
             import litert_torch
             from litert_torch.quantize import pt2e_quantizer
@@ -149,5 +149,5 @@ def _to_tflite(graph: torch.fx.GraphModule, examples: tuple[torch.Tensor, ...]) 
             raise ConversionError(
                 f"litert-torch could not convert the quantized program: "
                 f"{condensed_cause(f'{type(error).__name__}: {error}')}",
-                hint=log.tail() or "Take quantize.method litert_static, and report the model.",
+                hint="Take quantize.method litert_static, and report the model.",
             ) from error

@@ -41,7 +41,6 @@ RULES: Mapping[str, Rule] = {
     **from_onnx_shapes.RULES,
 }
 """By operator of ONNX's own domain."""
-_WAY_OUT = "For a .tflite, quantize.bridge: onnx2tf or onnx_tf may take the model."
 _SHOWN_NODES = 8
 
 
@@ -115,7 +114,7 @@ def _refuse_unknown(graph: Any, version: int) -> None:
     ]
     raise ConversionError(
         f"no way from ONNX to PyTorch for {'; '.join(listed)}",
-        hint=_WAY_OUT,
+        hint=f"Export the model without {', '.join(unknown)}.",
     )
 
 
@@ -141,13 +140,13 @@ def _translated(
     except UnsupportedError as error:
         raise ConversionError(
             f"no way from ONNX to PyTorch for {proto.op_type} at {_shown(proto)}: {error}",
-            hint=_WAY_OUT,
+            hint=f"Export the model with another operator at {_shown(proto)}.",
         ) from error
     except Exception as error:  # torch raises many types where shapes or types do not fit
         raise ConversionError(
             f"PyTorch does not take {proto.op_type} at {_shown(proto)} with its shapes and types: "
             f"{condensed_cause(f'{type(error).__name__}: {error}')}",
-            hint=_WAY_OUT,
+            hint=f"Export the model with another operator at {_shown(proto)}.",
         ) from error
     results = (results,) if isinstance(results, Operand) else results
     return {name: each for name, each in zip(proto.output, results, strict=False) if name}

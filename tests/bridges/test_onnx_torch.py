@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import onnx
+import onnx.inliner
 import pytest
 from onnx import helper
 
 from edgekit.bridges import BRIDGES
 from edgekit.bridges.bridge import BridgeJob
 from edgekit.bridges.cross import Crossing, cross
+from edgekit.bridges.onnx_torch import taking
 from edgekit.cache import Cache
 from edgekit.errors import ConversionError
 from edgekit.progress import SilentProgress
@@ -109,9 +111,27 @@ def test_an_operator_it_lacks_leaves_no_file(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     job = BridgeJob(model, folder, OnnxSpec(), SilentProgress())
-    with pytest.raises(ConversionError, match=r"Det \(det\)"):
+    with pytest.raises(ConversionError, match=r"Det \(det\)") as caught:
         BRIDGES["onnx_torch"].load().convert(job)
     assert not list(folder.iterdir())
+    assert caught.value.bridges == ("onnx2tf", "onnx_tf")
+
+
+@pytest.mark.parametrize(
+    ("operator", "bridges"),
+    [
+        ("GridSample", ("onnx2tf",)),  # onnx-tf has none
+        ("Swish", ()),
+    ],
+)
+def test_only_bridges_that_have_the_operators_are_offered(
+    operator: str, bridges: tuple[str, ...]
+) -> None:
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in "xgy"]
+    node = helper.make_node(operator, ["x", "g"][: 1 + (operator == "GridSample")], ["y"])
+    graph = helper.make_graph([node], "g", ends[:2], ends[2:])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)])
+    assert taking(onnx.inliner, made) == bridges
 
 
 def test_an_output_the_model_has_not_is_named(source: SourceModel, tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def test_a_refusal_of_the_engine_is_readable(make_job: MakeJob) -> None:
     job = make_job(models.two_signature_model())
     with pytest.raises(ConversionError, match="ai-edge-quantizer refused the graph: ") as caught:
         _quantized(job)
-    assert caught.value.hint
+    assert caught.value.hint == "Choose another quantize.method, and report it."
     assert "Traceback" not in str(caught.value)
     assert not (job.folder / "model.tflite").exists()
 
