@@ -363,7 +363,9 @@ class OnnxSpec:
     opset: int | None = field(
         default=None,
         metadata=_doc(
-            "version of ONNX's operator set", at_least=MIN_WRITTEN_OPSET, default="what the exporter prefers"
+            "version of ONNX's operator set",
+            at_least=MIN_WRITTEN_OPSET,
+            default="what the exporter prefers",
         ),
     )
     free_batch: bool = field(
