@@ -47,10 +47,11 @@ def list_command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
+    from edgekit.cli.bridge_tables import print_bridges
     from edgekit.cli.console import stdout_console
 
     console = stdout_console()
-    console.print(_table(rows))
+    print_bridges(console, rows)
     for command, names in _commands(rows).items():
         console.print(f"  {command}   for {', '.join(names)}", soft_wrap=True)
 
@@ -199,28 +200,10 @@ def _show(done: Converted, as_json: bool) -> None:
         }
         click.echo(json.dumps(fields, indent=2))
         return
-    from rich.table import Table
-
+    from edgekit.cli.bridge_tables import print_converted
     from edgekit.cli.console import stdout_console
-    from edgekit.report.units import size_text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("bridge", "output"):
-        table.add_column(column, overflow="fold")
-    for column in ("max abs", "SQNR dB", "ops", "transposes"):
-        table.add_column(column, justify="right")
-    for hop in done.hops:
-        for output in hop.outputs:
-            counts = ("-" if count is None else str(count) for count in (hop.ops, hop.transposes))
-            figures = (f"{output.max_abs:.3g}", f"{output.sqnr_db:.1f}")
-            table.add_row(hop.bridge, output.name, *figures, *counts)
-    console = stdout_console()
-    console.print(table)
-    console.print(
-        f"{done.file}, {size_text(done.size_bytes)}, verified on {done.hops[0].samples} "
-        f"{done.samples}",
-        soft_wrap=True,
-    )
+    print_converted(stdout_console(), done)
 
 
 def _environments(names: tuple[str, ...], everything: bool, verb: str) -> tuple[str, ...]:
@@ -276,19 +259,6 @@ def _rows() -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _table(rows: list[dict[str, Any]]) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("bridge", "from", "to", "environment", "state"):
-        table.add_column(column, overflow="fold", no_wrap=column == "bridge")
-    for row in rows:
-        table.add_row(
-            row["name"], ", ".join(row["from"]), row["to"], row["environment"] or "-", row["state"]
-        )
-    return table
 
 
 def _commands(rows: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from edgekit.bridges import BRIDGES
+from edgekit.bridges.verify import Hop, HopOutput
+from edgekit.cli.bridge_tables import print_converted
+from edgekit.cli.console import stdout_console
 from edgekit.cli.main import main
-from edgekit.conversion import parse_way, random_samples
+from edgekit.conversion import Converted, parse_way, random_samples
 from edgekit.environments import ENVIRONMENTS, EnvironmentSpec
 from edgekit.environments.place import shelf_in
 from edgekit.errors import UsageError
@@ -59,6 +62,37 @@ def test_list_names_every_bridge_and_the_way_to_it(capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert all(name in out for name in BRIDGES)
     assert "edgekit bridge setup onnx-tf   for onnx_tf" in out or BRIDGES["onnx_tf"].missing
+
+
+def test_list_breaks_no_word_where_it_is_narrow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main(["bridge", "list"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("litert_torch: pytorch to tflite, ")
+    assert "onnx_tf: onnx to tflite, environment" in out
+    words = {word.strip(",:") for word in out.split()}
+    assert {*BRIDGES, "pytorch", "tensorflow", "tflite", "environment", "onnx-tf"} <= words
+
+
+def test_figures_stay_whole_where_it_is_narrow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    outputs = (HopOutput("StatefulPartitionedCall/scores", 3.58e-07, 134.5),)
+    hops = (Hop("onnx2tf", 8, outputs, 44, 0),)
+    done = Converted(tmp_path / "m.tflite", ModelKind.FLOAT_TFLITE, 1500, hops, "random numbers")
+    monkeypatch.setenv("COLUMNS", "40")
+    print_converted(stdout_console(), done)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[:3] == [
+        "onnx2tf, StatefulPartitionedCall/scores:",
+        "max abs 3.58e-07, SQNR dB 134.5, ops 44,",
+        "transposes 0",
+    ]
+    monkeypatch.setenv("COLUMNS", "100")
+    print_converted(stdout_console(), done)
+    assert capsys.readouterr().out.startswith("bridge   output ")
 
 
 def test_setup_and_remove(
