@@ -42,9 +42,13 @@ def check_versions(model: Any, name: str) -> None:
             f"{newest}",
             hint="pip install -U onnx onnxruntime, or export the model with an older operator set.",
         )
+    if not opset:
+        raise SourceError(
+            f"{name} does not say in which operator set of ONNX it is", hint="Export it again."
+        )
     if opset < MIN_OPSET:
         raise SourceError(
-            f"{name} uses operator set {opset or 'none'}; ONNX Runtime begins at {MIN_OPSET}",
+            f"{name} uses operator set {opset}; ONNX Runtime begins at {MIN_OPSET}",
             hint="Export it again, or try onnx.version_converter.convert_version(model, 13).",
         )
     if model.ir_version > onnx.IR_VERSION:

@@ -58,6 +58,8 @@ def read_model(file: Path, name: str | None = None) -> Any:
         data = file.read_bytes()
     except OSError as error:
         raise SourceError(f"cannot read {name}: {error.strerror}") from error
+    if not data:
+        raise SourceError(f"{name} is empty", hint="Copy or export the file again.")
     if _is_text(data):
         raise SourceError(
             f"{name} is a text file, no ONNX model: it begins with "

@@ -237,7 +237,7 @@ def test_an_output_that_is_left_out_may_be_anything(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "names no version"),
+        (b"", "is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a text file"),
         (b"<!DOCTYPE html><html>", "is a text file"),
         (b"PK\x03\x04 something else" * 9, "is no ONNX model"),
@@ -361,7 +361,14 @@ def relocated(file: Path, location: str) -> None:
 # Graphs.
 
 
-@pytest.mark.parametrize(("opset", "words"), [(99, "99; the installed onnx"), (6, "6; ONNX Runt")])
+@pytest.mark.parametrize(
+    ("opset", "words"),
+    [
+        (99, "99; the installed onnx"),
+        (6, "6; ONNX Runt"),
+        (0, "does not say in which operator set"),
+    ],
+)
 def test_operator_sets_out_of_reach(tmp_path: Path, opset: int, words: str) -> None:
     made = unary()
     made.opset_import[0].version = opset
