@@ -29,7 +29,7 @@ from edgekit.tflite.names import tensorflow_layer, unique_names
 from edgekit.types import ModelKind
 
 # Raise when what this module writes changes for the same input: cached models are then remade.
-_REVISION = 2
+_REVISION = 3
 # tf2onnx 1.17 knows no operator that came after 18.
 _OPSETS = range(13, 19)
 # tf2onnx numbers the tensors it adds, says which of two are outputs, and leaves TensorFlow's ":0".

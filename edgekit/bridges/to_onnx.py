@@ -11,12 +11,13 @@ from edgekit.onnx.checks import opset_of
 from edgekit.onnx.model_file import MAX_PROTOBUF_BYTES, require_onnx, with_layouts, write_model
 from edgekit.onnx.names import forget_origin, name_ends
 from edgekit.onnx.ops import graphs, listed, operators
-from edgekit.onnx.simplify import simplified
+from edgekit.onnx.simplify import inferred, simplified
 from edgekit.recipe.schema import InputSpec
 from edgekit.sources.source import SourceModel
 
 FILE = "model.onnx"
 _DOMAINS = ("", "ai.onnx")
+_FIRST_STAND_IN = 1_000_003
 
 
 def refuse_size(size_bytes: int) -> None:
@@ -71,7 +72,7 @@ def finish(job: BridgeJob, model: Any) -> Path:
     _refuse_foreign(model)
     _forget_domains(model)
     _fix_shapes(model, job)
-    made = with_layouts(simplified(model, job.progress), source.inputs)
+    made = with_layouts(_with_batches(simplified(model, job.progress)), source.inputs)
     refuse_size(made.ByteSize())
     file = job.folder / FILE
     write_model(made, file)
@@ -118,6 +119,41 @@ def _fix_shapes(model: Any, job: BridgeJob) -> None:
                 size.Clear()
     for graph in graphs(model):
         del graph.value_info[:]
+
+
+def _with_batches(model: Any) -> Any:
+    """``model`` with open axes of its outputs called as those of the inputs that they equal.
+
+    Shape inference loses a symbol in a Reshape to "what is left", and invents another. A number in
+    its place comes through.
+    """
+    symbols = dict.fromkeys(
+        size.dim_param
+        for value in model.graph.input
+        for size in value.type.tensor_type.shape.dim
+        if size.dim_param
+    )
+    if not symbols:
+        return model
+    stand_ins = {symbol: _FIRST_STAND_IN + index for index, symbol in enumerate(symbols)}
+    fixed, made = type(model)(), type(model)()
+    fixed.CopyFrom(model)
+    made.CopyFrom(model)
+    for graph in graphs(fixed):
+        del graph.value_info[:]
+    for value in (*fixed.graph.input, *fixed.graph.output):
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param in stand_ins:
+                size.dim_value = stand_ins[size.dim_param]
+            elif size.dim_param:
+                size.Clear()
+    found = {number: symbol for symbol, number in stand_ins.items()}
+    for value, sized in zip(made.graph.output, inferred(fixed).graph.output, strict=True):
+        dims = value.type.tensor_type.shape.dim, sized.type.tensor_type.shape.dim
+        for size, number in zip(*dims, strict=True):
+            if number.dim_value in found:
+                size.dim_param = found[number.dim_value]
+    return made
 
 
 def _refuse_foreign(model: Any) -> None:

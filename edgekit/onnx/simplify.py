@@ -31,7 +31,7 @@ def simplified(model: Any, progress: Progress | None = None) -> Any:
         from onnx.inliner import inline_local_functions
 
         model = inline_local_functions(model)
-    plain = _inferred(model)
+    plain = inferred(model)
     _check(plain)
     made = type(plain)()
     made.CopyFrom(plain)
@@ -40,7 +40,7 @@ def simplified(model: Any, progress: Progress | None = None) -> Any:
             import onnxslim
 
             made = _with_ends_of(plain, onnxslim.slim(made))
-        made = _inferred(made)
+        made = inferred(made)
         _check(made, full=True)
     except Exception as error:  # noqa: BLE001 - of anybody's graph it raises whatever it meets
         cause = condensed_cause(f"{type(error).__name__}: {error}")
@@ -51,7 +51,12 @@ def simplified(model: Any, progress: Progress | None = None) -> Any:
     return made
 
 
-def _inferred(model: Any) -> Any:
+def inferred(model: Any) -> Any:
+    """A copy of ``model`` with the shapes of its tensors, as far as they follow from its inputs.
+
+    Raises:
+        ConversionError: they contradict each other.
+    """
     onnx = require_onnx()
     try:
         return onnx.shape_inference.infer_shapes(model, data_prop=True)
