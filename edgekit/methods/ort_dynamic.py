@@ -10,6 +10,7 @@ from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.methods.ort_static import control_flow_notes, engine_notes
+from edgekit.onnx.constants import part_shared_weights
 from edgekit.onnx.float_rules import kept_float
 from edgekit.onnx.model_file import with_layouts, write_model
 from edgekit.onnx.ops import listed
@@ -72,6 +73,8 @@ def _with_matmuls(model: Any) -> Any:
 
     made = type(model)()
     made.CopyFrom(model)
+    # ONNX Runtime turns a transposed Gemm's weights around, once for each that reads them.
+    part_shared_weights(made, copied=("Gemm",))
     editable = ONNXModel(made)
     editable.replace_gemm_with_matmul()
     editable.clean_initializers()

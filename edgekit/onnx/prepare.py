@@ -13,7 +13,15 @@ from typing import Any
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
 from edgekit.onnx.checks import opset_of
-from edgekit.onnx.model_file import read_model, require_onnx, tensors
+from edgekit.onnx.constants import fold_gemm_factors
+from edgekit.onnx.model_file import (
+    MAX_PROTOBUF_BYTES,
+    external_data,
+    read_model,
+    require_onnx,
+    tensors,
+)
+from edgekit.onnx.newer_opset import raised
 from edgekit.onnx.ops import listed, nodes
 from edgekit.runtimes.cause import condensed_cause
 
@@ -26,20 +34,25 @@ def prepared(file: Path) -> tuple[Any, tuple[str, ...]]:
     done to it that a person should know.
 
     Raises:
-        ConversionError: float16 inside, or an operator set that cannot be brought up to 13.
+        ConversionError: float16 inside, over 2 GB with its external data, or an operator set that
+            cannot be brought up to 13.
         SourceError: no ONNX model.
     """
     model = read_model(file)
     _refuse_float16(model, file.name)
-    with tempfile.TemporaryDirectory(prefix="edgekit-onnx-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="edgekit-onnx-") as temporary:
+        folder = Path(temporary)
+        start = _in_one_file(model, file, folder)
         done: tuple[str, ...] = ()
         if opset_of(model) < MIN_OPSET:
             done = (f"operator set {opset_of(model)} brought up to {MIN_OPSET}",)
-            file = _with_newer_opset(file, folder / "newer.onnx")
-        made = _optimized(file, folder / "basic.onnx")
+            newer = raised(require_onnx().load(start), MIN_OPSET)
+            start = folder / "newer.onnx"
+            require_onnx().save_model(newer, start)
+        made = _optimized(start, folder / "basic.onnx", file.name)
     _drop_unused_opsets(made)
     _name_nodes(made)
+    fold_gemm_factors(made)
     return _with_shapes(made, file.name), done
 
 
@@ -52,25 +65,26 @@ def _refuse_float16(model: Any, name: str) -> None:
         )
 
 
-def _with_newer_opset(file: Path, newer: Path) -> Path:
-    onnx = require_onnx()
-    from onnx import version_converter
-
-    model = onnx.load(file)  # with its external data
-    try:
-        with captured_output():
-            converted = version_converter.convert_version(model, MIN_OPSET)
-    except Exception as error:  # C++ raises several types
+def _in_one_file(model: Any, file: Path, folder: Path) -> Path:
+    """``file``, or a copy that holds its external data: ONNX Runtime would write paths to these
+    files, which lead nowhere from another folder."""
+    data = external_data(model, file.parent, file.name)
+    if not data:
+        return file
+    size_bytes = file.stat().st_size + sum(path.stat().st_size for path in data.values())
+    if size_bytes > MAX_PROTOBUF_BYTES:
         raise ConversionError(
-            f"operator set {opset_of(model)} cannot be brought up to {MIN_OPSET}, which INT8 by "
-            f"channel needs: {condensed_cause(str(error))}",
-            hint=f"Export the model with operator set {MIN_OPSET} or newer.",
-        ) from error
-    onnx.save_model(converted, newer)
-    return newer
+            f"{file.name} and its weights have {size_bytes / 1e9:.1f} GB; INT8 is made of a model "
+            "in one protobuf message, which ends at 2 GB",
+            hint="Split the model, and quantize its parts.",
+        )
+    onnx = require_onnx()
+    whole = folder / "whole.onnx"
+    onnx.save_model(onnx.load(file), whole)
+    return whole
 
 
-def _optimized(file: Path, made: Path) -> Any:
+def _optimized(file: Path, made: Path, name: str) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -83,8 +97,8 @@ def _optimized(file: Path, made: Path) -> Any:
             onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no base of their own
         raise ConversionError(
-            f"ONNX Runtime cannot prepare {file.name}: "
-            f"{condensed_cause(str(error).replace(str(file), file.name))}"
+            f"ONNX Runtime cannot prepare {name}: "
+            f"{condensed_cause(str(error).replace(str(file), name))}"
         ) from error
     return require_onnx().load(made)
 

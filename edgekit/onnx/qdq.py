@@ -14,6 +14,7 @@ import numpy as np
 from edgekit.calibrate.statistics import Range
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
+from edgekit.onnx.constants import gemm_factor, part_shared_weights
 from edgekit.onnx.extremes import fused_inputs
 from edgekit.onnx.model_file import require_onnx
 from edgekit.onnx.ops import listed
@@ -49,6 +50,7 @@ def quantizable_nodes(model: Any, excluded: Collection[str]) -> tuple[str, ...]:
         and node.domain in ("", "ai.onnx")
         and node.name not in excluded
         and not _clips_beyond_zero(model, node)
+        and not _has_factors(node)
     ]
     if not any(node.op_type in _WEIGHTED for node in chosen):
         found = sorted({node.op_type for node in model.graph.node})
@@ -79,16 +81,21 @@ def with_qdq(
         from onnxruntime.quantization.calibrate import TensorData
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+    class Quantizer(QDQQuantizer):  # type: ignore[misc]  # its package has no types
+        def adjust_tensor_ranges(self) -> None:
+            """Ours are final: its own rules take no output of the graph for a reader."""
+
     made = onnx.ModelProto()
     made.CopyFrom(model)
+    part_shared_weights(made)
     limits = {
         name: TensorData(lowest=np.float32(each.min), highest=np.float32(each.max))
         for name, each in _with_fused(model, chosen, ranges).items()
     }
-    overrides = weight_overrides(model, nodes=chosen, per_channel=per_channel)
+    overrides = weight_overrides(made, nodes=chosen, per_channel=per_channel)
     try:
         with captured_output():
-            quantizer = QDQQuantizer(
+            quantizer = Quantizer(
                 made,
                 per_channel,
                 False,  # reduce_range; see weight_scales
@@ -121,6 +128,13 @@ def _with_fused(
         **ranges,
         **{name: ranges[output] for name, output in behind.items() if output in ranges},
     }
+
+
+def _has_factors(node: Any) -> bool:
+    """A Gemm whose factors could not be folded: the quantizer would drop them."""
+    return node.op_type == "Gemm" and any(
+        gemm_factor(node, name) != 1.0 for name in ("alpha", "beta")
+    )
 
 
 def _clips_beyond_zero(model: Any, node: Any) -> bool:

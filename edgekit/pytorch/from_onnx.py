@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from edgekit.errors import ConversionError
+from edgekit.onnx.newer_opset import raised
 from edgekit.pytorch import (
     from_onnx_conv,
     from_onnx_elementwise,
@@ -76,7 +77,7 @@ def onnx_module(
 
 def _at_known_opset(model: Any) -> Any:
     """With its functions inlined, its operators those of an opset that rules are written for."""
-    from onnx import inliner, version_converter
+    from onnx import inliner
 
     if model.functions:
         model = inliner.inline_local_functions(model)
@@ -85,14 +86,7 @@ def _at_known_opset(model: Any) -> Any:
     )
     if version >= MIN_OPSET:
         return model
-    try:
-        return version_converter.convert_version(model, MIN_OPSET)
-    except Exception as error:  # its errors are those of C++
-        raise ConversionError(
-            f"the model's opset {version} cannot be converted to {MIN_OPSET}: "
-            f"{condensed_cause(str(error))}",
-            hint="Export the model again with a newer opset.",
-        ) from error
+    return raised(model, MIN_OPSET)
 
 
 def _refuse_unknown(graph: Any, version: int) -> None:
