@@ -244,3 +244,35 @@ def test_a_nan_on_the_way_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(ConversionError, match="NaN or infinity"):
         _quantized(job)
+
+
+def test_weights_in_a_file_beside_the_model(tmp_path: Path) -> None:
+    inside = onnx_job(tmp_path, blocks(), "ort_static")
+    beside = onnx_job(tmp_path, blocks(), "ort_static")
+    onnx.save_model(
+        blocks(),
+        beside.model.value,
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
+    made = [_quantized(job).artefact.path.read_bytes() for job in (inside, beside)]
+    assert made[0] == made[1]
+
+
+def test_an_output_keeps_the_values_that_a_relu_behind_it_cuts_off(tmp_path: Path) -> None:
+    made = onnx_models.model(
+        [
+            onnx.helper.make_node("Conv", ["x", "w"], ["c"], "conv"),
+            onnx.helper.make_node("Relu", ["c"], ["y"], "relu"),
+        ],
+        [onnx_models.info("x", (1, 3, 4, 4))],
+        [onnx_models.info(name, (1, 8, 2, 2)) for name in ("c", "y")],
+        [
+            numpy_helper.from_array(
+                np.random.default_rng(0).normal(size=(8, 3, 3, 3)).astype(np.float32), "w"
+            )
+        ],
+    )
+    job = onnx_job(tmp_path, made, "ort_static")
+    assert _sqnr_db(job, _quantized(job).artefact.path) > 30
