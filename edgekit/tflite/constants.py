@@ -1,0 +1,45 @@
+"""Constants of a model file: read them, put others in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from edgekit.tflite import flatbuffer
+from edgekit.types import Array
+
+
+def constant_array(model: Any, tensor: Any) -> Array:
+    """The values of ``tensor``, a constant in the object tree ``model``; read-only."""
+    dtype = flatbuffer.enum_names("TensorType")[tensor.type].lower()
+    shape = () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
+    values: Array = np.frombuffer(bytes(model.buffers[tensor.buffer].data), dtype).reshape(shape)
+    return values
+
+
+def with_constants(data: bytes, values: Mapping[int, Array]) -> bytes:
+    """The model with other values, by tensor index of the main subgraph; shapes and types stay.
+
+    Each gets a buffer of its own: several tensors may share one.
+
+    Raises:
+        ValueError: a value of another shape or type.
+    """
+    if not values:
+        return data
+    model = flatbuffer.unpack(data)
+    tensors = model.subgraphs[0].tensors
+    for index, value in values.items():
+        old = constant_array(model, tensors[index])
+        if (old.shape, old.dtype) != (value.shape, value.dtype):
+            raise ValueError(
+                f"{flatbuffer.text(tensors[index].name)}: {value.dtype}{value.shape} in place of "
+                f"{old.dtype}{old.shape}"
+            )
+        buffer = flatbuffer.schema().BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(value).tobytes(), dtype=np.uint8)
+        model.buffers.append(buffer)
+        tensors[index].buffer = len(model.buffers) - 1
+    return flatbuffer.pack(model)
