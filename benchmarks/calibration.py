@@ -15,7 +15,7 @@ from benchmarks import direct
 from benchmarks.figure import Figure, Target
 from benchmarks.ratio import ratio_of_medians
 from edgekit.capture import captured_output
-from edgekit.methods.litert_static import session_threads
+from edgekit.methods.litert_build import session_threads
 from edgekit.progress import SilentProgress
 from edgekit.runtimes import open_session
 from edgekit.tflite.collect import collect_extremes

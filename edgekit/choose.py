@@ -21,6 +21,8 @@ from edgekit.bridges.verify import Hop
 from edgekit.numerics.intervals import bootstrap_ratio_of_medians, paired_difference
 from edgekit.types import Array
 
+WAYS = frozenset({"bridge", "way"})
+"""What candidates differ in where they are graphs of one model, so that costs may decide."""
 CLEAR_DB = 1.0
 """A smaller difference of SQNR decides only where nothing else does."""
 SEEN_DB = 0.05
@@ -111,7 +113,7 @@ def choose(of: str, candidates: Sequence[Candidate], on: Samples | None) -> Choi
     best, output by output, the primary first; whose file is within ``CLEAR_SIZE`` of the smallest;
     whose primary SQNR is within ``SEEN_DB`` of the highest; who comes first.
 
-    Between ways over the bridges (``of`` other than ``"method"``) graphs of one model are compared,
+    Between ways over the bridges (``of`` in ``WAYS``) graphs of one model are compared,
     so two rules of cost come in: latency within ``CLEAR_LATENCY`` of the fastest, as soon as the
     task's own measure of quality was asked (agreement, else SQNR); and no more transposes than the
     fewest, before the size.
@@ -119,7 +121,7 @@ def choose(of: str, candidates: Sequence[Candidate], on: Samples | None) -> Choi
     left = [candidate for candidate in candidates if candidate.error is None]
     by = "only_candidate"
     lost: dict[str, str] = {}
-    for name, rule in _rules(left, ways=of != "method"):
+    for name, rule in _rules(left, ways=of in WAYS):
         out = dict(rule(left)) if len(left) > 1 else {}
         if out:
             by = name

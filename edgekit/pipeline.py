@@ -22,7 +22,7 @@ from edgekit.gate.limits import check_limits
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import measure
 from edgekit.methods import METHODS, load_method
-from edgekit.methods.method import Quantized, QuantizeJob
+from edgekit.methods.method import Goal, Quantized, QuantizeJob
 from edgekit.plan import Plan, make_plans
 from edgekit.progress import Progress, SilentProgress
 from edgekit.reach import FAILURES, Crossings, first_that_holds
@@ -37,6 +37,7 @@ from edgekit.runs.write import write_run
 from edgekit.sources import locate
 from edgekit.sources.factory import exits_told
 from edgekit.sources.source import SourceModel
+from edgekit.tasks import task_named
 from edgekit.trial import Attempt, best_on_dev
 from edgekit.types import ArtefactFormat
 
@@ -98,9 +99,11 @@ def make(run: Run, folder: Path) -> Made:
     attempts = _attempts(run, source, labels, data, found.plans)
     if data.dev is None:
         (only,) = attempts
-        return Made(source, labels, data, only.hops, only.make(folder))
+        quantized = only.make(folder)
+        return Made(source, labels, data, only.hops, quantized, quantized.choices)
     kept = best_on_dev(run, source, data.dev, found.of, attempts, folder)
-    return Made(source, labels, data, kept.attempt.hops, kept.quantized, (kept.choice,))
+    choices = (kept.choice, *kept.quantized.choices)
+    return Made(source, labels, data, kept.attempt.hops, kept.quantized, choices)
 
 
 def _attempts(
@@ -138,6 +141,7 @@ def _quantize(
     """The artefact in ``folder``, finished: so that sizes are those of files that stay."""
     job = QuantizeJob(
         model=model,
+        goal=_goal(run.recipe, source),
         options=run.recipe.quantize,
         calibration=data.calibration,
         open_dev=data.open_dev,
@@ -159,6 +163,18 @@ def _quantize(
                     file, run.recipe, source=source, baseline=quantized.baseline, labels=labels
                 )
     return quantized
+
+
+def _goal(recipe: Recipe, source: SourceModel) -> Goal:
+    """No more top-1 can be lost than answers change, so a limit on that is one on agreement too."""
+    gate = recipe.gate
+    limits = [gate.agreement_min, None if gate.top1_drop_max is None else 1 - gate.top1_drop_max]
+    return Goal(
+        primary=source.outputs[0],
+        classification=task_named(recipe.evaluate.task).classification,
+        agreement_min=max((limit for limit in limits if limit is not None), default=None),
+        sqnr_db_min=gate.sqnr_db_min,
+    )
 
 
 def _fail(error: EdgekitError, folder: Path) -> Quantized:

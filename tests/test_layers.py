@@ -22,6 +22,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "onnx",
         "environments",
         "numerics",
+        "optimize",
         "zoo",
         "runtimes",
     ),
@@ -122,6 +123,7 @@ def test_frameworks_are_imported_where_they_are_used(repository: Path) -> None:
         "edgekit.zoo",
         "edgekit.sources.torch_weights",
         "edgekit.bridges.channels_last",
+        "edgekit.optimize",
         "edgekit.pytorch",
     }
     early = [

@@ -14,7 +14,7 @@ import edgekit
 from edgekit.cache import Cache
 from edgekit.errors import ConversionError, DataError, OutputError, SessionError, SourceError
 from edgekit.gate.check import Verdict
-from edgekit.methods import litert_static
+from edgekit.methods import litert_build
 from edgekit.progress import SilentProgress
 from edgekit.report import Report
 from edgekit.runtimes import open_session
@@ -346,7 +346,7 @@ def test_a_model_that_crashes_its_runtime_is_survived_and_named(
     graph.operator("LOCAL_RESPONSE_NORMALIZATION", [x], [y], table=table, radius=-5)
     graph.inputs, graph.outputs = {"x": x}, {"scores": y}
     crashing = models.write([graph], {"serving_default": 0})
-    monkeypatch.setattr(litert_static, "_run_engine", lambda *_: crashing)
+    monkeypatch.setattr(litert_build, "_run_engine", lambda *_: crashing)
     with pytest.raises(SessionError, match=r"crashed .* model\.tflite"):
         run(home)
     assert not (home / "out").exists()
@@ -356,7 +356,7 @@ def test_a_network_the_engine_refuses(home: Path, monkeypatch: pytest.MonkeyPatc
     def refuse(engine: object, **settings: object) -> None:
         raise ValueError("no such recipe")
 
-    monkeypatch.setattr("edgekit.methods.litert_static._configure", refuse)
+    monkeypatch.setattr("edgekit.methods.litert_build._configure", refuse)
     with pytest.raises(ConversionError, match=r"ai-edge-quantizer refused .* no such") as caught:
         run(home)
     assert caught.value.exit_code == 1

@@ -27,6 +27,7 @@ METHODS: dict[str, MethodEntry] = {
         summary="full-integer .tflite from the float graph (ai-edge-quantizer)",
         options=(
             "estimator",
+            "effort",
             "input_dtype",
             "output_dtype",
             "per_channel",

@@ -12,6 +12,7 @@ from edgekit.types import Artefact, ArtefactFormat, ModelKind
 
 if TYPE_CHECKING:
     from edgekit.cache import Cache
+    from edgekit.choose import Choice
     from edgekit.data import Dataset
     from edgekit.progress import Progress
     from edgekit.recipe.schema import QuantizeSpec
@@ -19,10 +20,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What the recipe asks of the answers, for a method that stops as soon as it holds on dev.
+
+    ``primary`` is the output that is judged; limits that are ``None`` are not asked for.
+    """
+
+    primary: str
+    classification: bool
+    agreement_min: float | None = None
+    sqnr_db_min: float | None = None
+
+    def holds(self, agreement: float | None, sqnr_db: float) -> bool:
+        """Whether figures measured on dev keep the limits with a margin: a quarter of the changed
+        answers that are allowed, and 1 dB. Without any limit nothing is ever enough."""
+        asked = []
+        if self.agreement_min is not None and agreement is not None:
+            asked.append(agreement >= self.agreement_min + (1 - self.agreement_min) / 4)
+        if self.sqnr_db_min is not None:
+            asked.append(sqnr_db >= self.sqnr_db_min + 1.0)
+        return bool(asked) and all(asked)
+
+
+@dataclass(frozen=True)
 class QuantizeJob:
     """All a method may use: a ``model`` of a kind it accepts, a ``folder`` to write its file to."""
 
     model: SourceModel
+    goal: Goal
     options: QuantizeSpec
     calibration: Dataset
     open_dev: Callable[[], Dataset]
@@ -40,12 +65,13 @@ class Quantized:
     """What a method made. ``baseline`` is the float model in the artefact's own format, which size
     and speed are compared with; ``calibration_cached`` says whether the samples were run at all;
     ``alternatives`` are artefacts of the same model made otherwise, by what each is called in the
-    report, where they are measured beside it."""
+    report, where they are measured beside it; ``choices`` is what was chosen on dev on the way."""
 
     artefact: Artefact
     baseline: SourceModel
     calibration_cached: bool
     alternatives: Mapping[str, Artefact] = field(default_factory=dict)
+    choices: tuple[Choice, ...] = ()
 
 
 class Method(Protocol):

@@ -18,7 +18,7 @@ from edgekit.calibrate.statistics import (
     save_statistics,
 )
 from edgekit.errors import ConversionError
-from edgekit.methods.litert_static import session_threads
+from edgekit.methods.litert_build import session_threads
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.onnx.checks import opset_of
 from edgekit.onnx.extremes import observed_tensors, with_extremes

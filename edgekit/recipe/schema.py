@@ -324,6 +324,13 @@ class QuantizeSpec:
         ),
     )
     estimator: str = field(default="minmax", metadata=_doc("activation range estimator"))
+    effort: Literal["fast", "balanced", "best", "auto"] = field(
+        default="fast",
+        metadata=_doc(
+            "how far up the ladder of remedies: ranges alone, cheap ones, all; 'auto': until the "
+            "limits hold on the dev samples with a margin, see accuracy.md"
+        ),
+    )
     input_dtype: Literal["int8", "uint8", "int16", "float32"] = field(
         default="int8", metadata=_doc("type of the artefact's inputs")
     )

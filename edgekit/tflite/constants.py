@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ def constant_array(model: Any, tensor: Any) -> Array:
 def with_constants(data: bytes, values: Mapping[int, Array]) -> bytes:
     """The model with other values, by tensor index of the main subgraph; shapes and types stay.
 
-    Each gets a buffer of its own: several tensors may share one.
+    A buffer that several tensors share stays as it is for the others.
 
     Raises:
         ValueError: a value of another shape or type.
@@ -31,6 +32,7 @@ def with_constants(data: bytes, values: Mapping[int, Array]) -> bytes:
         return data
     model = flatbuffer.unpack(data)
     tensors = model.subgraphs[0].tensors
+    readers = Counter(tensor.buffer for graph in model.subgraphs for tensor in graph.tensors)
     for index, value in values.items():
         old = constant_array(model, tensors[index])
         if (old.shape, old.dtype) != (value.shape, value.dtype):
@@ -38,8 +40,10 @@ def with_constants(data: bytes, values: Mapping[int, Array]) -> bytes:
                 f"{flatbuffer.text(tensors[index].name)}: {value.dtype}{value.shape} in place of "
                 f"{old.dtype}{old.shape}"
             )
-        buffer = flatbuffer.schema().BufferT()
+        if readers[tensors[index].buffer] > 1:
+            readers[tensors[index].buffer] -= 1
+            model.buffers.append(flatbuffer.schema().BufferT())
+            tensors[index].buffer = len(model.buffers) - 1
+        buffer = model.buffers[tensors[index].buffer]
         buffer.data = np.frombuffer(np.ascontiguousarray(value).tobytes(), dtype=np.uint8)
-        model.buffers.append(buffer)
-        tensors[index].buffer = len(model.buffers) - 1
     return flatbuffer.pack(model)

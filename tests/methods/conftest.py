@@ -11,7 +11,7 @@ import pytest
 
 from edgekit.cache import Cache
 from edgekit.data.arrays import ArrayDataset, open_arrays
-from edgekit.methods.method import QuantizeJob
+from edgekit.methods.method import Goal, QuantizeJob
 from edgekit.progress import Progress, SilentProgress
 from edgekit.recipe.schema import InputSpec, PreprocessSpec, QuantizeSpec
 from edgekit.sources.tflite import float_tflite
@@ -67,6 +67,7 @@ def make_job(tmp_path: Path) -> MakeJob:
         )
         return QuantizeJob(
             model=float_tflite(file, inputs, graph.output_names),
+            goal=Goal(graph.output_names[-1], classification=True),
             options=QuantizeSpec(method="litert_static", **options),
             calibration=samples(folder) if calibration is None else calibration,
             open_dev=_no_dev,

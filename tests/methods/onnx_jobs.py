@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.cache import Cache
 from edgekit.data.arrays import open_arrays
-from edgekit.methods.method import QuantizeJob
+from edgekit.methods.method import Goal, QuantizeJob
 from edgekit.progress import Progress, SilentProgress
 from edgekit.recipe.schema import InputSpec, PreprocessSpec, QuantizeSpec
 from edgekit.sources.onnx import onnx_model
@@ -52,6 +52,7 @@ def onnx_job(
     preprocess = PreprocessSpec(kind="arrays")
     return QuantizeJob(
         model=onnx_model(file, inputs, tuple(end.name for end in proto.graph.output)),
+        goal=Goal(proto.graph.output[0].name, classification=True),
         options=QuantizeSpec(method=method, **options),
         calibration=open_arrays(folder / "inputs.npz", Role.CALIBRATION, inputs, preprocess, rows),
         open_dev=_nothing,

@@ -12,7 +12,7 @@ import torch
 
 from edgekit.cache import Cache
 from edgekit.data.arrays import ArrayDataset, open_arrays
-from edgekit.methods.method import QuantizeJob
+from edgekit.methods.method import Goal, QuantizeJob
 from edgekit.progress import Progress, SilentProgress
 from edgekit.recipe.schema import InputSpec, PreprocessSpec, QuantizeSpec
 from edgekit.runtimes.predict import predict
@@ -39,6 +39,7 @@ def torch_job(
     (folder / "run").mkdir(parents=True)
     return QuantizeJob(
         model=source,
+        goal=Goal(source.outputs[0], classification=True),
         options=QuantizeSpec(method=method, **options),
         calibration=random_samples(folder, inputs),
         open_dev=_unexpected,

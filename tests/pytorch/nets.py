@@ -12,7 +12,7 @@ from torch import nn
 
 from edgekit.cache import Cache, content_key
 from edgekit.data.arrays import ArrayDataset, open_arrays
-from edgekit.methods.method import QuantizeJob
+from edgekit.methods.method import Goal, QuantizeJob
 from edgekit.progress import SilentProgress
 from edgekit.recipe.schema import InputSpec, PreprocessSpec, QuantizeSpec
 from edgekit.runtimes.torch_module import TorchSession
@@ -127,6 +127,7 @@ def job(
     """A job on ``net`` that writes into ``folder``, which must exist."""
     return QuantizeJob(
         model=source(net, inputs, outputs, kind),
+        goal=Goal(outputs[0], classification=True),
         options=QuantizeSpec(method=method, **options),
         calibration=dataset(folder, inputs) if calibration is None else calibration,
         open_dev=open_dev,

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.cache import Cache
 from edgekit.data.arrays import ArrayDataset, open_arrays
-from edgekit.methods.method import QuantizeJob
+from edgekit.methods.method import Goal, QuantizeJob
 from edgekit.progress import SilentProgress
 from edgekit.recipe.schema import InputSpec, PreprocessSpec, QuantizeSpec
 from edgekit.runtimes.tf_function import TFSession
@@ -115,6 +115,7 @@ def job(
     (folder / "run").mkdir(parents=True)
     return QuantizeJob(
         model=source(model, inputs, outputs, ModelKind.KERAS),
+        goal=Goal(outputs[0], classification=True),
         options=QuantizeSpec(method=method, **options),
         calibration=dataset(folder, inputs),
         open_dev=_unexpected,
