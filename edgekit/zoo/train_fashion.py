@@ -22,6 +22,7 @@ from edgekit.data import open_dataset
 from edgekit.recipe.schema import InputSpec, PreprocessSpec
 from edgekit.types import Role
 from edgekit.zoo.fashion_lstm import fashion_lstm
+from edgekit.zoo.fashion_mobilenet_v3 import fashion_mobilenet_v3
 from edgekit.zoo.fashion_net import fashion_net
 
 DATASET = "fashion_mnist"
@@ -44,6 +45,7 @@ class Plan:
 PLANS = {
     "fashion_net": Plan(fashion_net, epochs=6),
     "fashion_lstm": Plan(fashion_lstm, epochs=10),
+    "fashion_mobilenet_v3": Plan(fashion_mobilenet_v3, epochs=8),
 }
 
 
@@ -84,11 +86,22 @@ def train(
     ``after_epoch`` gets the number of the epoch, from 1, and the net in eval mode.
     """
     with torch.random.fork_rng():
+        # Of the weights to start from and, all through the training, of dropout.
         torch.manual_seed(seed)
         net = plan.build()
-    # Convolutions run twice as fast so.
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    random = torch.Generator().manual_seed(seed)
+        # Convolutions run twice as fast so.
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _fit(net, plan, pictures, torch.Generator().manual_seed(seed), after_epoch)
+    return net
+
+
+def _fit(
+    net: nn.Module,
+    plan: Plan,
+    pictures: Pictures,
+    random: torch.Generator,
+    after_epoch: Callable[[int, nn.Module], None],
+) -> None:
     optimizer = torch.optim.AdamW(
         net.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
     )
@@ -112,7 +125,6 @@ def train(
             schedule.step()
         net.eval()
         after_epoch(epoch, net)
-    return net
 
 
 def top1(net: nn.Module, pictures: Pictures) -> float:

@@ -12,10 +12,12 @@ from edgekit.recipe import load_recipe
 from edgekit.types import Role
 from edgekit.zoo import train_fashion
 from edgekit.zoo.fashion_lstm import fashion_lstm
+from edgekit.zoo.fashion_mobilenet_v3 import fashion_mobilenet_v3
 from edgekit.zoo.fashion_net import fashion_net
 from edgekit.zoo.train_fashion import Pictures, Plan, save, top1, train
 
-PLANS = [Plan(fashion_net, epochs=2, batch=16), Plan(fashion_lstm, epochs=2, batch=16)]
+NETS = {"net": fashion_net, "lstm": fashion_lstm, "mobilenet_v3": fashion_mobilenet_v3}
+PLANS = {name: Plan(build, epochs=2, batch=16) for name, build in NETS.items()}
 
 
 def pictures(count: int = 40) -> Pictures:
@@ -28,8 +30,9 @@ def pictures(count: int = 40) -> Pictures:
     return Pictures(images, labels)
 
 
-@pytest.mark.parametrize("plan", PLANS, ids=["net", "lstm"])
-def test_a_seed_gives_the_same_weights_again_and_another_one_others(plan: Plan) -> None:
+@pytest.mark.parametrize("name", PLANS)
+def test_a_seed_gives_the_same_weights_again_and_another_one_others(name: str) -> None:
+    plan = PLANS[name]
     torch.manual_seed(1)
     first = train(plan, pictures(), seed=5).state_dict()
     torch.manual_seed(2)  # what the rest of the process draws plays no part
@@ -39,11 +42,12 @@ def test_a_seed_gives_the_same_weights_again_and_another_one_others(plan: Plan) 
     assert not all(torch.equal(first[key], other[key]) for key in first)
 
 
-def test_training_leaves_the_process_its_random_numbers() -> None:
+@pytest.mark.parametrize("name", PLANS)
+def test_training_leaves_the_process_its_random_numbers(name: str) -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    train(PLANS[1], pictures(), seed=0)
+    train(PLANS[name], pictures(), seed=0)
     assert torch.equal(torch.rand(4), expected)
 
 
@@ -69,7 +73,7 @@ def test_top1_is_the_share_of_right_answers_over_all_batches() -> None:
 
 
 def test_what_is_saved_is_contiguous_and_loads_strictly(tmp_path: Path) -> None:
-    net = train(PLANS[0], pictures())
+    net = train(PLANS["net"], pictures())
     save(net, tmp_path / "net.pt")
     state = torch.load(tmp_path / "net.pt", weights_only=True)
     assert all(tensor.is_contiguous() for tensor in state.values())
@@ -107,7 +111,7 @@ def test_the_command_learns_from_calibration_and_opens_eval_last(
     assert "eval top-1 0." in result.output
 
 
-@pytest.mark.parametrize("name", ["fashion_qat", "fashion_lstm_dynamic"])
+@pytest.mark.parametrize("name", ["fashion_qat", "fashion_lstm_dynamic", "fashion_v3_int8"])
 def test_the_recipes_prepare_pictures_as_the_training_did(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.preprocess == train_fashion.PREPROCESS
