@@ -149,13 +149,15 @@ def _configure(engine: Quantizer, options: QuantizeSpec, kept: Collection[str]) 
     from ai_edge_quantizer import qtyping
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
-    engine.add_static_config(
-        ".*",
-        qtyping.TFLOperationName.ALL_SUPPORTED,
-        activation_num_bits=8,
-        weight_num_bits=8,
-        weight_granularity=weight_granularity(per_channel=options.per_channel),
-    )
+    # LiteRT's BATCH_MATMUL takes the first scale of a constant for all of it.
+    for operators, per_channel in (("ALL_SUPPORTED", options.per_channel), ("BATCH_MATMUL", False)):
+        engine.add_static_config(
+            ".*",
+            qtyping.TFLOperationName[operators],
+            activation_num_bits=8,
+            weight_num_bits=8,
+            weight_granularity=weight_granularity(per_channel=per_channel),
+        )
     if kept:
         # To the engine an operator is called by its outputs, each with a semicolon behind it.
         layers = "|".join(re.escape(layer) for layer in kept)

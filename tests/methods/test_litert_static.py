@@ -208,6 +208,26 @@ def test_what_the_engine_leaves_float_is_named(make_job: MakeJob, kind: str) -> 
     assert compared.outputs.keys() == {"act", "scores"}  # and the file can be run by its names
 
 
+@pytest.mark.parametrize("shape", [(1, 4, 3, 5), (1, 4, 5, 4)])
+def test_a_constant_of_a_batched_product_has_one_scale(
+    make_job: MakeJob, shape: tuple[int, ...]
+) -> None:
+    random = np.random.default_rng(0)
+    graph = models.Graph()
+    x = graph.tensor("x", models.INPUT_SHAPE)
+    # Channels of very different sizes: a scale of the wrong one would show.
+    constant = random.normal(size=shape) * np.geomspace(0.01, 1, shape[-1])
+    weights = graph.tensor("weights", shape, data=constant)
+    left = shape[-2:] == (5, 4)
+    out = graph.tensor("out", (1, 4, 5, 3) if left else (1, 4, 4, 5))
+    operands = [weights, x] if left else [x, weights]
+    graph.operator("BATCH_MATMUL", operands, [out], table="BatchMatMulOptions")
+    graph.inputs, graph.outputs = {"x": x}, {"out": out}
+    compared, facts = _compared(make_job(models.write([graph], {"serving_default": 0})))
+    assert facts.float_ops == ()
+    assert compared.sqnr_db > 30
+
+
 def test_two_tensors_of_one_name_get_ranges_of_their_own(make_job: MakeJob) -> None:
     model = unpack(models.two_output_model())
     for index in (0, 3, 6):
