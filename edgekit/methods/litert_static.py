@@ -26,6 +26,7 @@ from edgekit.calibrate.statistics import (
     load_statistics,
     save_statistics,
 )
+from edgekit.errors import ConversionError
 from edgekit.methods.litert_engine import engine_name, run_engine, weight_granularity
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.recipe.schema import QuantizeSpec
@@ -43,6 +44,7 @@ from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFormat
 if TYPE_CHECKING:
     from ai_edge_quantizer.quantizer import Quantizer
 
+_FLOW = frozenset({"IF", "WHILE"})
 _STATISTICS_FILE = "statistics.npz"
 # Raise when the statistics of the same graph and samples change.
 _REVISION = 1
@@ -65,8 +67,18 @@ class LitertStatic:
         kept = kept_float(graph, job.options.modules)
         outputs = {graph.tensors[index].name for index in graph.outputs}
         ranges = estimate(statistics, job.options.estimator, exact=outputs)
-        with job.progress.task("Quantizing"):
-            quantized = _run_engine(data, ranges, job.options, kept)
+        try:
+            with job.progress.task("Quantizing"):
+                quantized = _run_engine(data, ranges, job.options, kept)
+        except ConversionError as error:
+            flow = [f"{op.name} at {graph.layer(op)}" for op in graph.ops if op.name in _FLOW]
+            if not flow:
+                raise
+            raise ConversionError(
+                f"static INT8 does not reach the operators inside {', '.join(flow)}",
+                hint="Export the model without control flow, or keep the activations float: "
+                "quantize.method: litert_weight_only.",
+            ) from error
         file = job.folder / "model.tflite"
         # The engine writes every zero point of every channel out.
         file.write_bytes(pack(unpack(quantized)))

@@ -263,6 +263,25 @@ def test_a_refusal_of_the_engine_is_readable(make_job: MakeJob) -> None:
     assert not (job.folder / "model.tflite").exists()
 
 
+def test_control_flow_is_named(make_job: MakeJob) -> None:
+    main, branch = models.Graph(), models.Graph()
+    x = main.tensor("x", models.INPUT_SHAPE)
+    condition = main.tensor("condition", (), "bool", np.array(True))
+    y = main.tensor("y", models.INPUT_SHAPE)
+    main.operator(
+        "IF", [condition, x], [y], table="IfOptions", thenSubgraphIndex=1, elseSubgraphIndex=1
+    )
+    main.inputs, main.outputs = {"x": x}, {"y": y}
+    inside = branch.tensor("inside", models.INPUT_SHAPE)
+    made = branch.tensor("made", models.INPUT_SHAPE)
+    branch.operator("LOGISTIC", [inside], [made])
+    branch.inputs, branch.outputs = {"inside": inside}, {"made": made}
+    job = make_job(models.write([main, branch], {"serving_default": 0}))
+    with pytest.raises(ConversionError, match="operators inside IF at y") as caught:
+        _quantized(job)
+    assert "litert_weight_only" in (caught.value.hint or "")
+
+
 def test_nothing_is_printed(make_job: MakeJob, capfd: pytest.CaptureFixture[str]) -> None:
     _quantized(make_job(models.float_model()))
     assert capfd.readouterr() == ("", "")
