@@ -31,6 +31,7 @@ from edgekit.methods.litert_engine import engine_name, run_engine, weight_granul
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.recipe.schema import QuantizeSpec
 from edgekit.runtimes import open_session
+from edgekit.tflite.biases import with_biases_in_range
 from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.ends import with_end_types
 from edgekit.tflite.flatbuffer import pack, unpack
@@ -153,7 +154,9 @@ def _run_engine(
         },
     )
     return with_end_types(
-        quantized, input_dtype=options.input_dtype, output_dtype=options.output_dtype
+        with_biases_in_range(quantized, data),
+        input_dtype=options.input_dtype,
+        output_dtype=options.output_dtype,
     )
 
 

@@ -228,6 +228,25 @@ def test_a_constant_of_a_batched_product_has_one_scale(
     assert compared.sqnr_db > 30
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-12, 1e-7])
+def test_a_channel_of_tiny_weights_keeps_its_bias(make_job: MakeJob, size: float) -> None:
+    weights = models.weights()
+    weights.filter[0] *= size
+    weights.filter_bias[0] = 1.5
+    weights.matrix[2] *= size
+    weights.matrix_bias[2] = -2.0
+    data = models.write([models.float_graph(weights)], {"serving_default": 0})
+    job = make_job(data, output_dtype="float32")
+    artefact = _quantized(job).artefact
+    with job.model.open_session(1) as before, open_session(artefact.path) as after:
+        expected, found = (predict(session, job.calibration) for session in (before, after))
+    name = job.model.outputs[0]
+    assert fidelity(expected, found, primary=name, classification=False).sqnr_db > 30
+    np.testing.assert_allclose(found.outputs[name][:, 2], -2.0, atol=0.05)
+    scales = {tensor.name: tensor.scales for tensor in read_graph(artefact.path).tensors}
+    assert min(scales["kernel_bias"]) > 1.5 / 2**31
+
+
 def test_two_tensors_of_one_name_get_ranges_of_their_own(make_job: MakeJob) -> None:
     model = unpack(models.two_output_model())
     for index in (0, 3, 6):
