@@ -158,19 +158,33 @@ def convert_file(
 
 def random_samples(inputs: Sequence[InputSpec], count: int) -> tuple[Sample, ...]:
     """Seeded numbers for every input, channels-last as sessions take them: floats normal, integers
-    0 and 1, for what they index is not known."""
+    0 and 1, for what they index is not known. Of a model with a fixed batch above one, a sample is
+    one row of every input.
+
+    Raises:
+        UsageError: only some of the inputs have that batch.
+    """
+    batch = inputs[0].shape[0] if inputs and inputs[0].shape else 1
+    if batch != 1 and any(spec.shape[:1] != (batch,) for spec in inputs):
+        shown = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in inputs)
+        raise UsageError(
+            f"the first axis of {inputs[0].name} would be its batch of {batch}, which other inputs "
+            f"do not have: {shown}",
+            hint="Export the model with a batch of one as the first axis of every input.",
+        )
     generator = np.random.default_rng(SEED)
     made = []
     for number in range(count):
         feeds = {}
         for spec in inputs:
             values: Array
+            shape = spec.shape if batch == 1 else (1, *spec.shape[1:])
             if spec.dtype == "float32":
-                values = generator.standard_normal(spec.shape, dtype=np.float32)
+                values = generator.standard_normal(shape, dtype=np.float32)
             elif spec.dtype == "uint8":
-                values = generator.integers(0, 256, spec.shape, dtype=np.uint8)
+                values = generator.integers(0, 256, shape, dtype=np.uint8)
             else:
-                values = generator.integers(0, 2, spec.shape).astype(spec.dtype)
+                values = generator.integers(0, 2, shape).astype(spec.dtype)
             feeds[spec.name] = values.transpose(0, 2, 3, 1) if spec.layout == "NCHW" else values
         made.append(Sample(id=f"random[{number}]", image_id=f"random[{number}]", feeds=feeds))
     return tuple(made)

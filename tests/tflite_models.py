@@ -92,6 +92,7 @@ class Graph:
             "uint8": types.UINT8,
             "int32": types.INT32,
             "int64": types.INT64,
+            "bool": types.BOOL,
         }
         made = schema.TensorT()
         made.name, made.shape, made.type = name.encode(), list(shape), codes[dtype]

@@ -44,7 +44,8 @@ def check_finite(statistics: Statistics) -> None:
             raise ConversionError(
                 f"calibration: {int(bad.sum())} of {bad.size} samples make NaN or infinity "
                 f"at {name!r}",
-                hint="Run the float model on these samples; look for bad weights or inputs there.",
+                hint="Run the float model on these samples; look for bad weights or inputs there. "
+                "A mask of -inf that is meant can stay float: quantize.modules, method: float.",
             )
 
 

@@ -27,10 +27,12 @@ from edgekit.calibrate.statistics import (
     load_statistics,
     save_statistics,
 )
+from edgekit.errors import ConversionError
 from edgekit.methods.litert_engine import run_engine, weight_granularity
 from edgekit.methods.method import QuantizeJob
 from edgekit.recipe.schema import QuantizeSpec
 from edgekit.runtimes import open_session
+from edgekit.tflite.biases import with_biases_in_range
 from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.ends import with_end_types
 from edgekit.tflite.flatbuffer import pack, unpack
@@ -41,6 +43,7 @@ from edgekit.tflite.reductions import with_extremes
 if TYPE_CHECKING:
     from ai_edge_quantizer.quantizer import Quantizer
 
+_FLOW = frozenset({"IF", "WHILE"})
 _STATISTICS_FILE = "statistics.npz"
 # Raise when the statistics of the same graph and samples change.
 _REVISION = 1
@@ -92,9 +95,20 @@ def rebuild(job: QuantizeJob, before: Built, data: bytes) -> Built:
 def _quantized(
     job: QuantizeJob, data: bytes, ranges: Mapping[str, Range], kept: Collection[str]
 ) -> bytes:
-    with job.progress.task("Quantizing"):
-        # Packed anew: the engine writes every zero point of every channel out.
-        return pack(unpack(_run_engine(data, ranges, job.options, kept)))
+    try:
+        with job.progress.task("Quantizing"):
+            # Packed anew: the engine writes every zero point of every channel out.
+            return pack(unpack(_run_engine(data, ranges, job.options, kept)))
+    except ConversionError as error:
+        graph = parse_graph(data)
+        flow = [f"{op.name} at {graph.layer(op)}" for op in graph.ops if op.name in _FLOW]
+        if not flow:
+            raise
+        raise ConversionError(
+            f"static INT8 does not reach the operators inside {', '.join(flow)}",
+            hint="Export the model without control flow, or keep the activations float: "
+            "quantize.method: litert_weight_only.",
+        ) from error
 
 
 def _statistics(job: QuantizeJob, data: bytes) -> tuple[dict[str, TensorStatistics], bool]:
@@ -150,7 +164,9 @@ def _run_engine(
         },
     )
     return with_end_types(
-        quantized, input_dtype=options.input_dtype, output_dtype=options.output_dtype
+        with_biases_in_range(quantized, data),
+        input_dtype=options.input_dtype,
+        output_dtype=options.output_dtype,
     )
 
 
@@ -158,13 +174,15 @@ def _configure(engine: Quantizer, options: QuantizeSpec, kept: Collection[str]) 
     from ai_edge_quantizer import qtyping
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
-    engine.add_static_config(
-        ".*",
-        qtyping.TFLOperationName.ALL_SUPPORTED,
-        activation_num_bits=8,
-        weight_num_bits=8,
-        weight_granularity=weight_granularity(per_channel=options.per_channel),
-    )
+    # LiteRT's BATCH_MATMUL takes the first scale of a constant for all of it.
+    for operators, per_channel in (("ALL_SUPPORTED", options.per_channel), ("BATCH_MATMUL", False)):
+        engine.add_static_config(
+            ".*",
+            qtyping.TFLOperationName[operators],
+            activation_num_bits=8,
+            weight_num_bits=8,
+            weight_granularity=weight_granularity(per_channel=per_channel),
+        )
     if kept:
         # To the engine an operator is called by its outputs, each with a semicolon behind it.
         layers = "|".join(re.escape(layer) for layer in kept)

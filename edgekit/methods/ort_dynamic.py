@@ -73,8 +73,9 @@ def _with_matmuls(model: Any) -> Any:
 
     made = type(model)()
     made.CopyFrom(model)
-    # ONNX Runtime turns a transposed Gemm's weights around, once for each that reads them.
-    part_shared_weights(made, copied=("Gemm",))
+    # ONNX Runtime turns the weights of a transposed Gemm and of an LSTM around, once for each that
+    # reads them.
+    part_shared_weights(made, copied=("Gemm", "LSTM"))
     editable = ONNXModel(made)
     editable.replace_gemm_with_matmul()
     editable.clean_initializers()
@@ -95,9 +96,9 @@ def _quantizable_nodes(model: Any, excluded: Collection[str]) -> tuple[str, ...]
     if not chosen:
         found = sorted({node.op_type for node in model.graph.node})
         raise ConversionError(
-            "nothing in the model can be made dynamic INT8: it has no Gemm, "
+            "nothing in the model can be made dynamic INT8: it has no Gemm without transA, "
             f"{', '.join(_WEIGHTS)} with constant float weights that the recipe does not leave "
-            f"float, only {listed(found)}",
+            f"float; its operators are {listed(found)}",
             hint="Look at quantize.modules; for a convolutional network use method: ort_static.",
         )
     return tuple(chosen)
@@ -109,10 +110,18 @@ def _quantized(model: Any, chosen: Collection[str], *, per_channel: bool) -> Any
         from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
         from onnxruntime.quantization.quant_utils import QuantizationMode
 
+    class Quantizer(ONNXQuantizer):  # type: ignore[misc]  # its package has no types
+        def quantize_weight_per_channel(self, weight_name: str, *args: Any, **kwargs: Any) -> Any:
+            """One scale where we gave one: MatMulInteger has channels in matrices only."""
+            if not self.tensor_quant_overrides.has_per_tensor_overrides(weight_name):
+                return super().quantize_weight_per_channel(weight_name, *args, **kwargs)
+            weight = self.model.get_initializer(weight_name)
+            return self.quantize_initializer(weight, self.weight_qType)
+
     overrides = weight_overrides(model, nodes=chosen, per_channel=per_channel)
     try:
         with captured_output():
-            quantizer = ONNXQuantizer(
+            quantizer = Quantizer(
                 model,
                 per_channel,
                 False,  # reduce_range; see weight_scales

@@ -146,7 +146,12 @@ def _module(view: GraphView, node: Node) -> ModuleFact | None:
 
 def _macs(view: GraphView, node: Node) -> int:
     """Multiply-accumulates of one invocation; 0 for operators not listed or of unknown shape."""
-    op = node.op.removeprefix("QLinear").removesuffix("Integer").removesuffix("IntegerToFloat")
+    op = (
+        node.op.removeprefix("QLinear")
+        .removeprefix("Fused")
+        .removesuffix("Integer")
+        .removesuffix("IntegerToFloat")
+    )
     first, second = (0, 3) if node.op in ("QLinearConv", "QLinearMatMul", "QGemm") else (0, 1)
     if not node.outputs or len(node.inputs) <= second:
         return 0

@@ -13,7 +13,7 @@ from typing import Any
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
 from edgekit.onnx.checks import opset_of
-from edgekit.onnx.constants import fold_gemm_factors
+from edgekit.onnx.gemm import plain_gemms
 from edgekit.onnx.model_file import (
     MAX_PROTOBUF_BYTES,
     external_data,
@@ -23,6 +23,7 @@ from edgekit.onnx.model_file import (
 )
 from edgekit.onnx.newer_opset import raised
 from edgekit.onnx.ops import listed, nodes
+from edgekit.onnx.shapes import with_shapes
 from edgekit.runtimes.cause import condensed_cause
 
 MIN_OPSET = 13
@@ -52,8 +53,9 @@ def prepared(file: Path) -> tuple[Any, tuple[str, ...]]:
         made = _optimized(start, folder / "basic.onnx", file.name)
     _drop_unused_opsets(made)
     _name_nodes(made)
-    fold_gemm_factors(made)
-    return _with_shapes(made, file.name), done
+    made = with_shapes(made, file.name)
+    plain_gemms(made)
+    return with_shapes(made, file.name), done
 
 
 def _refuse_float16(model: Any, name: str) -> None:
@@ -121,15 +123,3 @@ def _name_nodes(model: Any) -> None:
             name, count = f"{base}:{count}", count + 1
         node.name = name
         taken.add(name)
-
-
-def _with_shapes(model: Any, name: str) -> Any:
-    onnx = require_onnx()
-    try:
-        with captured_output():
-            return onnx.shape_inference.infer_shapes(model)
-    except onnx.shape_inference.InferenceError as error:
-        raise ConversionError(
-            f"the shapes of {name} cannot be inferred: {condensed_cause(str(error))}",
-            hint="Export the model with fixed shapes.",
-        ) from error

@@ -14,10 +14,11 @@ import numpy as np
 from edgekit.calibrate.statistics import Range
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
-from edgekit.onnx.constants import gemm_factor, part_shared_weights
+from edgekit.onnx.constants import part_shared_weights
 from edgekit.onnx.extremes import fused_inputs
 from edgekit.onnx.model_file import require_onnx
 from edgekit.onnx.ops import listed
+from edgekit.onnx.shapes import only_the_runtimes
 from edgekit.onnx.weight_scales import weight_overrides
 from edgekit.runtimes.cause import condensed_cause
 
@@ -50,7 +51,6 @@ def quantizable_nodes(model: Any, excluded: Collection[str]) -> tuple[str, ...]:
         and node.domain in ("", "ai.onnx")
         and node.name not in excluded
         and not _clips_beyond_zero(model, node)
-        and not _has_factors(node)
     ]
     if not any(node.op_type in _WEIGHTED for node in chosen):
         found = sorted({node.op_type for node in model.graph.node})
@@ -115,8 +115,8 @@ def with_qdq(
             hint="Leave the operator it names float: quantize.modules, method: float.",
         ) from error
     quantized = quantizer.model.model
-    # Shapes can be inferred again; in a small model they weigh as much as a layer.
-    del quantized.metadata_props[:], quantized.graph.value_info[:]
+    del quantized.metadata_props[:]
+    only_the_runtimes(quantized)
     return quantized
 
 
@@ -128,13 +128,6 @@ def _with_fused(
         **ranges,
         **{name: ranges[output] for name, output in behind.items() if output in ranges},
     }
-
-
-def _has_factors(node: Any) -> bool:
-    """A Gemm whose factors could not be folded: the quantizer would drop them."""
-    return node.op_type == "Gemm" and any(
-        gemm_factor(node, name) != 1.0 for name in ("alpha", "beta")
-    )
 
 
 def _clips_beyond_zero(model: Any, node: Any) -> bool:

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.onnx.constants import float_constants
 from edgekit.onnx.model_file import require_onnx
 from edgekit.types import Array
 
 Overrides = dict[str, list[dict[str, Any]]]
 """ONNX Runtime's ``TensorQuantOverrides``, by tensor name."""
 
+_PRODUCTS = frozenset({"Gemm", "MatMul"})
 _LARGEST = 127
 # Rounding may lift both neighbours by a half, to 128: 255 * 128 still fits into 16 bits.
 _LARGEST_PAIR = 127
@@ -28,18 +30,21 @@ _LARGEST_PAIR = 127
 
 def weight_overrides(model: Any, *, nodes: Collection[str], per_channel: bool) -> Overrides:
     """The scales of the constant weights of every Conv, Gemm and MatMul called in ``nodes``; those
-    of an LSTM, whose quantizer takes no scales, get 7 bits."""
+    of an LSTM, whose quantizer takes no scales, get 7 bits. A constant that is multiplied from the
+    left becomes uint8, as the activation on its right is: there is no kernel for the other mix."""
     onnx = require_onnx()
-    found: dict[str, tuple[int, Array]] = {}
-    reduced: Overrides = {}
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    found: dict[str, tuple[int | None, Array]] = {}
+    given: Overrides = {}
+    constants = float_constants(model)
     for node in model.graph.node:
         if node.name not in nodes:
             continue
         if node.op_type == "LSTM":
-            reduced |= {name: [{"axis": 0, "reduce_range": True}] for name in node.input[1:3]}
+            given |= {name: [{"axis": 0, "reduce_range": True}] for name in node.input[1:3]}
+        if node.op_type in _PRODUCTS and node.input[0] in constants:
+            given[node.input[0]] = [_left_entry()]
         tensor = constants.get(node.input[1]) if len(node.input) > 1 else None
-        if tensor is None or tensor.data_type != tensor.FLOAT:
+        if tensor is None:
             continue
         weights = onnx.numpy_helper.to_array(tensor)
         by_row = _rows(node, weights)
@@ -51,11 +56,12 @@ def weight_overrides(model: Any, *, nodes: Collection[str], per_channel: bool) -
         if known is not None and known[0] == axis:  # shared: the coarser is safe for both
             scales = np.maximum(scales, known[1])
         found[tensor.name] = (axis, scales)
-    given = {
-        name: _by_channel(axis, scales) if per_channel else [_entry(scales.max())]
-        for name, (axis, scales) in found.items()
-    }
-    return reduced | given
+    for name, (axis, scales) in found.items():
+        if per_channel and axis is not None:
+            given[name] = _by_channel(axis, scales)
+        else:
+            given[name] = [_entry(scales.max())]
+    return given
 
 
 def pair_safe_scales(rows: Array, *, adjacent: bool = True) -> Array:
@@ -73,8 +79,9 @@ def pair_safe_scales(rows: Array, *, adjacent: bool = True) -> Array:
     return np.where(scales > 0, scales, 1).astype(np.float32)
 
 
-def _rows(node: Any, weights: Array) -> tuple[int, Array] | None:
-    """The axis of the output channels, and the weights of each; ``None`` for other operators."""
+def _rows(node: Any, weights: Array) -> tuple[int | None, Array] | None:
+    """The axis of the output channels, ``None`` where there is one scale for all, and the weights
+    of each; ``None`` for other operators."""
     if node.op_type == "Conv" and weights.ndim > 2:
         # ONNX Runtime computes channels-last: input channels are neighbours.
         return 0, np.moveaxis(weights, 1, -1).reshape(len(weights), -1)
@@ -83,6 +90,9 @@ def _rows(node: Any, weights: Array) -> tuple[int, Array] | None:
         return (0, weights) if transposed else (1, weights.T)
     if node.op_type == "MatMul" and weights.ndim == 2:
         return 1, weights.T
+    if node.op_type == "MatMul":  # a vector, or a stack of matrices
+        columns = np.moveaxis(weights, -2, -1) if weights.ndim > 1 else weights
+        return None, columns.reshape(-1, columns.shape[-1])
     return None
 
 
@@ -94,6 +104,12 @@ def _is_depthwise(node: Any, weights: Array) -> bool:
 
 def _by_channel(axis: int, scales: Array) -> list[dict[str, Any]]:
     return [{"axis": axis, **_entry(scale)} for scale in scales]
+
+
+def _left_entry() -> dict[str, Any]:
+    from onnxruntime.quantization import QuantType
+
+    return {"quant_type": QuantType.QUInt8, "symmetric": False}
 
 
 def _entry(scale: Any) -> dict[str, Any]:

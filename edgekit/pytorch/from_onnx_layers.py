@@ -49,8 +49,11 @@ def _gemm(node: OnnxNode) -> Operand:
             return node.emit(_linear(alpha * weight, bias), a)
 
     def product(a: torch.Tensor, b: torch.Tensor, *added: torch.Tensor) -> torch.Tensor:
-        found = torch.mul(torch.matmul(a, b.t() if turned[1] else b), alpha)
-        return torch.add(found, added[0], alpha=beta) if added else found
+        found = torch.matmul(a, b.t() if turned[1] else b)
+        if alpha != 1.0:
+            found = found * alpha
+        # litert-torch has no add with a factor.
+        return found + (added[0] if beta == 1.0 else beta * added[0]) if added else found
 
     return node.emit(product, a, b, *([] if c is None else [c]))
 

@@ -193,19 +193,31 @@ def test_random_samples_are_seeded_and_fit_the_inputs() -> None:
     assert not np.array_equal(first["image"], samples[1].feeds["image"])
 
 
-@pytest.fixture
-def small_onnx(tmp_path: Path) -> Path:
-    """``y = relu(x @ w)``, w of 4 by 3."""
+def test_a_sample_of_a_fixed_batch_is_one_row() -> None:
+    rows = InputSpec("rows", (3, 4)), InputSpec("ids", (3,), "int64")
+    (sample,) = random_samples(rows, 1)
+    assert {name: value.shape for name, value in sample.feeds.items()} == {
+        "rows": (1, 4),
+        "ids": (1,),
+    }
+    with pytest.raises(UsageError, match=r"batch of 3.*state \[1, 4\]"):
+        random_samples((rows[0], InputSpec("state", (1, 4))), 1)
+
+
+@pytest.fixture(params=[1])
+def small_onnx(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """``y = relu(x @ w)``, w of 4 by 3; the parameter is its batch."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    helper, kind, batch = onnx.helper, onnx.TensorProto.FLOAT, request.param
     weights = onnx.numpy_helper.from_array(np.eye(4, 3, dtype=np.float32), "w")
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["z"], name="mul"),
         helper.make_node("Relu", ["z"], ["y"], name="relu"),
     ]
     ends = [
-        helper.make_tensor_value_info(*end) for end in (("x", kind, [1, 4]), ("y", kind, [1, 3]))
+        helper.make_tensor_value_info(*end)
+        for end in (("x", kind, [batch, 4]), ("y", kind, [batch, 3]))
     ]
     graph = helper.make_graph(nodes, "small", ends[:1], ends[1:], [weights])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -214,6 +226,7 @@ def small_onnx(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.parametrize("small_onnx", [1, 3], indirect=True)
 def test_run_verifies_and_writes_the_file(
     small_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -208,6 +208,45 @@ def test_what_the_engine_leaves_float_is_named(make_job: MakeJob, kind: str) -> 
     assert compared.outputs.keys() == {"act", "scores"}  # and the file can be run by its names
 
 
+@pytest.mark.parametrize("shape", [(1, 4, 3, 5), (1, 4, 5, 4)])
+def test_a_constant_of_a_batched_product_has_one_scale(
+    make_job: MakeJob, shape: tuple[int, ...]
+) -> None:
+    random = np.random.default_rng(0)
+    graph = models.Graph()
+    x = graph.tensor("x", models.INPUT_SHAPE)
+    # Channels of very different sizes: a scale of the wrong one would show.
+    constant = random.normal(size=shape) * np.geomspace(0.01, 1, shape[-1])
+    weights = graph.tensor("weights", shape, data=constant)
+    left = shape[-2:] == (5, 4)
+    out = graph.tensor("out", (1, 4, 5, 3) if left else (1, 4, 4, 5))
+    operands = [weights, x] if left else [x, weights]
+    graph.operator("BATCH_MATMUL", operands, [out], table="BatchMatMulOptions")
+    graph.inputs, graph.outputs = {"x": x}, {"out": out}
+    compared, facts = _compared(make_job(models.write([graph], {"serving_default": 0})))
+    assert facts.float_ops == ()
+    assert compared.sqnr_db > 30
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-12, 1e-7])
+def test_a_channel_of_tiny_weights_keeps_its_bias(make_job: MakeJob, size: float) -> None:
+    weights = models.weights()
+    weights.filter[0] *= size
+    weights.filter_bias[0] = 1.5
+    weights.matrix[2] *= size
+    weights.matrix_bias[2] = -2.0
+    data = models.write([models.float_graph(weights)], {"serving_default": 0})
+    job = make_job(data, output_dtype="float32")
+    artefact = _quantized(job).artefact
+    with job.model.open_session(1) as before, open_session(artefact.path) as after:
+        expected, found = (predict(session, job.calibration) for session in (before, after))
+    name = job.model.outputs[0]
+    assert fidelity(expected, found, primary=name, classification=False).sqnr_db > 30
+    np.testing.assert_allclose(found.outputs[name][:, 2], -2.0, atol=0.05)
+    scales = {tensor.name: tensor.scales for tensor in read_graph(artefact.path).tensors}
+    assert min(scales["kernel_bias"]) > 1.5 / 2**31
+
+
 def test_two_tensors_of_one_name_get_ranges_of_their_own(make_job: MakeJob) -> None:
     model = unpack(models.two_output_model())
     for index in (0, 3, 6):
@@ -241,6 +280,25 @@ def test_a_refusal_of_the_engine_is_readable(make_job: MakeJob) -> None:
     assert caught.value.hint == "Choose another quantize.method, and report it."
     assert "Traceback" not in str(caught.value)
     assert not (job.folder / "model.tflite").exists()
+
+
+def test_control_flow_is_named(make_job: MakeJob) -> None:
+    main, branch = models.Graph(), models.Graph()
+    x = main.tensor("x", models.INPUT_SHAPE)
+    condition = main.tensor("condition", (), "bool", np.array(True))
+    y = main.tensor("y", models.INPUT_SHAPE)
+    main.operator(
+        "IF", [condition, x], [y], table="IfOptions", thenSubgraphIndex=1, elseSubgraphIndex=1
+    )
+    main.inputs, main.outputs = {"x": x}, {"y": y}
+    inside = branch.tensor("inside", models.INPUT_SHAPE)
+    made = branch.tensor("made", models.INPUT_SHAPE)
+    branch.operator("LOGISTIC", [inside], [made])
+    branch.inputs, branch.outputs = {"inside": inside}, {"made": made}
+    job = make_job(models.write([main, branch], {"serving_default": 0}))
+    with pytest.raises(ConversionError, match="operators inside IF at y") as caught:
+        _quantized(job)
+    assert "litert_weight_only" in (caught.value.hint or "")
 
 
 def test_nothing_is_printed(make_job: MakeJob, capfd: pytest.CaptureFixture[str]) -> None:

@@ -106,3 +106,51 @@ def test_nothing_to_quantize_is_an_error(tmp_path: Path) -> None:
     rules = (ModuleRule(type="Gemm", method="float"),)
     with pytest.raises(ConversionError, match="nothing in the model can be made dynamic INT8"):
         _quantized(onnx_job(tmp_path, blocks(), "ort_dynamic", modules=rules))
+
+
+def _sqnr_db(tmp_path: Path, made: Any, spec: InputSpec, **options: Any) -> float:
+    job = onnx_job(tmp_path, made, "ort_dynamic", inputs=(spec,), **options)
+    with (
+        job.model.open_session(1) as before,
+        open_session(_quantized(job).artefact.path, runtime="onnxruntime") as after,
+    ):
+        expected, found = (predict(session, job.calibration) for session in (before, after))
+    return fidelity(expected, found, primary="y", classification=False).sqnr_db
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_two_lstms_of_the_same_weights(tmp_path: Path, per_channel: bool) -> None:
+    random = np.random.default_rng(0)
+    weights = {name: random.normal(size=(1, 16, 4)).astype(np.float32) for name in ("w", "r")}
+    made = model(
+        [
+            helper.make_node("Transpose", ["x"], ["t"], "turn", perm=[1, 0, 2]),
+            helper.make_node("LSTM", ["t", "w", "r"], ["a"], "one", hidden_size=4),
+            helper.make_node("Squeeze", ["a", "axis"], ["b"], "squeeze"),
+            helper.make_node("LSTM", ["b", "w", "r"], ["y"], "two", hidden_size=4),
+        ],
+        [info("x", (1, 5, 4))],
+        [info("y", (5, 1, 1, 4))],
+        [
+            *(numpy_helper.from_array(value, name) for name, value in weights.items()),
+            numpy_helper.from_array(np.array([1]), "axis"),
+        ],
+    )
+    spec = InputSpec("x", (1, 5, 4), "float32", "any")
+    assert _sqnr_db(tmp_path, made, spec, per_channel=per_channel) > 25
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 4), (2, 8, 4)])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_weights_of_any_number_of_axes(
+    tmp_path: Path, shape: tuple[int, ...], per_channel: bool
+) -> None:
+    weights = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    made = model(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], "product")],
+        [info("x", (1, 2, 5, 8))],
+        [info("y", np.matmul(np.ones((1, 2, 5, 8)), weights).shape)],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    spec = InputSpec("x", (1, 2, 5, 8), "float32", "any")
+    assert _sqnr_db(tmp_path, made, spec, per_channel=per_channel) > 30

@@ -276,3 +276,63 @@ def test_an_output_keeps_the_values_that_a_relu_behind_it_cuts_off(tmp_path: Pat
     )
     job = onnx_job(tmp_path, made, "ort_static")
     assert _sqnr_db(job, _quantized(job).artefact.path) > 30
+
+
+def _products() -> dict[str, tuple[list[Any], dict[str, tuple[int, ...]]]]:
+    """Nodes from ``x`` [4, 8] to ``y``, and the shapes of their constants."""
+    node = onnx.helper.make_node
+    plain = {"w": (8, 8)}
+    return {
+        "a bias of a row": ([node("Gemm", ["x", "w", "b"], ["y"], "g")], {**plain, "b": (1, 8)}),
+        "a bias of a column": ([node("Gemm", ["x", "w", "b"], ["y"], "g")], {**plain, "b": (4, 1)}),
+        "a scalar bias": ([node("Gemm", ["x", "w", "b"], ["y"], "g")], {**plain, "b": ()}),
+        "a bias that is computed": ([node("Gemm", ["x", "w", "x"], ["y"], "g", beta=0.5)], plain),
+        "a bias that is a value too": (
+            [node("Gemm", ["x", "w", "b"], ["h"], "g"), node("Add", ["h", "b"], ["y"], "a")],
+            {**plain, "b": (8,)},
+        ),
+        "a residual": (
+            [node("MatMul", ["x", "w"], ["h"], "m"), node("Add", ["h", "x"], ["y"], "a")],
+            plain,
+        ),
+        "a stack of matrices": ([node("MatMul", ["x", "w"], ["y"], "m")], {"w": (3, 8, 8)}),
+        "a constant on the left": ([node("MatMul", ["w", "x"], ["y"], "m")], {"w": (8, 4)}),
+        "an operator of the runtime": (
+            [
+                node("MatMul", ["x", "w"], ["h"], "one"),
+                node("QuickGelu", ["h"], ["q"], "gelu", domain="com.microsoft"),
+                node("MatMul", ["q", "w"], ["y"], "two"),
+            ],
+            plain,
+        ),
+    }
+
+
+@pytest.mark.parametrize("what", _products())
+def test_products_are_int8_in_the_runtime_too(tmp_path: Path, what: str) -> None:
+    nodes, shapes = _products()[what]
+    random = np.random.default_rng(0)
+    constants = [
+        numpy_helper.from_array(np.asarray(random.normal(size=shape), np.float32), name)
+        for name, shape in shapes.items()
+    ]
+    out = (8, 8) if what == "a constant on the left" else (*shapes["w"][:-2], 4, 8)
+    made = onnx_models.model(
+        [onnx.helper.make_node("Squeeze", ["rows", "first"], ["x"], "rows"), *nodes],
+        [onnx_models.info("rows", (1, 4, 8))],
+        [onnx_models.info("y", out)],
+        [*constants, numpy_helper.from_array(np.array([0]), "first")],
+        domains=["com.microsoft"],
+    )
+    job = onnx_job(
+        tmp_path, made, "ort_static", inputs=(InputSpec("rows", (1, 4, 8), "float32", "any"),)
+    )
+    file = _quantized(job).artefact.path
+    assert _sqnr_db(job, file) > 25
+    assert inspect(file).int8_mac_fraction == 1.0
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    loaded = {node.op_type for node in onnx.load(tmp_path / "loaded.onnx").graph.node}
+    assert not loaded & {"MatMul", "Gemm", "FusedMatMul", "FusedGemm"}, loaded

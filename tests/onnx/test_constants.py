@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-import pytest
 from onnx import helper, numpy_helper
 
-from edgekit.onnx.constants import fold_gemm_factors, part_shared_weights
+from edgekit.onnx.constants import part_shared_weights
 from tests.onnx_models import info, model
 
 
@@ -30,19 +29,6 @@ def _answers(made: Any) -> list[Any]:
         made.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     return session.run(None, {"x": feed})
-
-
-@pytest.mark.parametrize("inputs", [["x", "w", "b"], ["x", "w"], ["x", "w", "x"]])
-def test_factors_are_folded_where_they_multiply_constants(inputs: list[str]) -> None:
-    made = _square(
-        helper.make_node("Gemm", inputs, ["y"], "g", alpha=0.5, beta=3.0), outputs=("y",)
-    )
-    before = _answers(made)
-    fold_gemm_factors(made)
-    np.testing.assert_allclose(_answers(made)[0], before[0], rtol=1e-5)
-    left = {each.name for each in made.graph.node[0].attribute}
-    assert left == ({"beta"} if inputs[2:] == ["x"] else set())
-    assert "w" not in {each.name for each in made.graph.initializer}
 
 
 def test_a_weight_read_along_two_axes_becomes_two_and_others_stay_shared() -> None:
@@ -66,3 +52,15 @@ def test_operators_can_ask_for_one_each() -> None:
     )
     part_shared_weights(made, copied=("Gemm",))
     assert [node.input[1] for node in made.graph.node] == ["w", "w_copy"]
+
+
+def test_a_bias_that_is_read_as_a_value_too_becomes_two() -> None:
+    made = _square(
+        helper.make_node("Gemm", ["x", "w", "b"], ["h"], "one"),
+        helper.make_node("Add", ["h", "b"], ["y"], "two"),
+        outputs=("y",),
+    )
+    before = _answers(made)
+    part_shared_weights(made)
+    assert [node.input[-1] for node in made.graph.node] == ["b", "b_copy"]
+    np.testing.assert_array_equal(_answers(made)[0], before[0])

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
+from hypothesis.extra.numpy import array_shapes
+from hypothesis.extra.numpy import arrays as drawn
+from onnx import helper, numpy_helper
 
 from edgekit.onnx.weight_scales import pair_safe_scales, weight_overrides
 from edgekit.types import Array
+from tests import onnx_models
 from tests.methods.onnx_jobs import blocks
 
-ROWS = arrays(
+ROWS = drawn(
     np.float32,
     array_shapes(min_dims=2, max_dims=2, max_side=12),
     elements=st.floats(-1e4, 1e4, width=32),
@@ -74,3 +77,23 @@ def test_one_scale_for_all_channels_is_the_coarsest_of_them() -> None:
 
 def test_nodes_that_stay_float_get_no_scale() -> None:
     assert weight_overrides(blocks(), nodes=["head"], per_channel=True).keys() == {"w4"}
+
+
+def test_a_stack_of_matrices_has_one_scale_and_what_stands_left_is_unsigned() -> None:
+    random = np.random.default_rng(0)
+    arrays = {"stack": random.normal(size=(2, 8, 4)), "left": random.normal(size=(5, 4))}
+    made = onnx_models.model(
+        [
+            helper.make_node("MatMul", ["x", "stack"], ["a"], "one"),
+            helper.make_node("Transpose", ["a"], ["t"], "turn", perm=[0, 2, 1]),
+            helper.make_node("MatMul", ["left", "t"], ["y"], "two"),
+        ],
+        [onnx_models.info("x", (2, 3, 8))],
+        [onnx_models.info("y", (2, 5, 3))],
+        [numpy_helper.from_array(v.astype(np.float32), k) for k, v in arrays.items()],
+    )
+    found = weight_overrides(made, nodes=["one", "two"], per_channel=True)
+    columns = np.swapaxes(arrays["stack"], 1, 2).reshape(-1, 8).astype(np.float32)
+    assert [e["scale"] for e in found["stack"]] == [pair_safe_scales(columns).max()]
+    assert "axis" not in found["stack"][0]
+    assert [str(e["quant_type"]) for e in found["left"]] == ["QUInt8"]

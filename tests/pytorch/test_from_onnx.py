@@ -549,6 +549,14 @@ def test_gemm(
     assert linear == (not fed and c not in [(3, 1), (3, 5)])
 
 
+def test_the_factor_of_a_computed_bias_is_a_product_of_its_own() -> None:
+    x = {"a": noise(3, 4), "b": noise(4, 5, seed=1), "c": noise(3, 5, seed=2)}
+    module = agree([node("Gemm", tuple(x), beta=0.5)], x)
+    program = torch.export.export(module, tuple(map(torch.from_numpy, x.values())))
+    # litert-torch refuses an add that has one.
+    assert not any("alpha" in each.kwargs for each in program.graph.nodes)
+
+
 @pytest.mark.parametrize("a", [(4,), (3, 4), (2, 3, 4)])
 @pytest.mark.parametrize("b", [(4,), (4, 5), (2, 4, 5)])
 @pytest.mark.parametrize("fed", [True, False])
