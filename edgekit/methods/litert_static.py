@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.cache import content_key
-from edgekit.calibrate import estimate
+from edgekit.calibrate import estimate, needs_histogram
 from edgekit.calibrate.statistics import (
     Range,
     TensorStatistics,
@@ -26,6 +26,7 @@ from edgekit.calibrate.statistics import (
     load_statistics,
     save_statistics,
 )
+from edgekit.calibrate.subset import VALUES_MAX
 from edgekit.methods.litert_engine import engine_name, run_engine, weight_granularity
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.recipe.schema import QuantizeSpec
@@ -33,7 +34,7 @@ from edgekit.runtimes import open_session
 from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.ends import with_end_types
 from edgekit.tflite.flatbuffer import pack, unpack
-from edgekit.tflite.float_rules import kept_float
+from edgekit.tflite.float_rules import estimators_apart, kept_float
 from edgekit.tflite.graph import parse_graph
 from edgekit.tflite.names import unique_names
 from edgekit.tflite.reductions import with_extremes
@@ -59,12 +60,14 @@ class LitertStatic:
         data, rewritten = rewrite_for_int8(unique_names(float_file.read_bytes()))
         for line in rewritten:
             job.progress.note(f"rewrote {line} exactly, so that it can run in INT8")
-        statistics, cached = _statistics(job, data)
-        check_finite(statistics)
         graph = parse_graph(data)
+        apart = estimators_apart(graph, job.options.modules)
+        values = needs_histogram([job.options.estimator, *apart.values()])
+        statistics, cached = _statistics(job, data, values=values)
+        check_finite(statistics)
         kept = kept_float(graph, job.options.modules)
-        outputs = {graph.tensors[index].name for index in graph.outputs}
-        ranges = estimate(statistics, job.options.estimator, exact=outputs)
+        ends = {graph.tensors[index].name for index in (*graph.inputs, *graph.outputs)}
+        ranges = estimate(statistics, job.options.estimator, exact=ends, apart=apart)
         with job.progress.task("Quantizing"):
             quantized = _run_engine(data, ranges, job.options, kept)
         file = job.folder / "model.tflite"
@@ -88,19 +91,23 @@ def make() -> Method:
     return LitertStatic()
 
 
-def _statistics(job: QuantizeJob, data: bytes) -> tuple[dict[str, TensorStatistics], bool]:
-    """The extremes of every activation of the graph in ``data``, from the cache where it can."""
+def _statistics(
+    job: QuantizeJob, data: bytes, *, values: bool
+) -> tuple[dict[str, TensorStatistics], bool]:
+    """The extremes of every activation of the graph in ``data``, and with ``values`` histograms,
+    from the cache where it can."""
     key = content_key(
         {
             "graph": hashlib.sha256(data).hexdigest(),
             "dataset": job.calibration.fingerprint,
             "runtime": version("ai-edge-litert"),
             "revision": _REVISION,
+            **({"values": VALUES_MAX} if values else {}),
         }
     )
 
     def collect(folder: Path) -> None:
-        graph = with_extremes(data)
+        graph = with_extremes(data, values=values)
         instrumented = folder / "instrumented.tflite"
         instrumented.write_bytes(graph.data)
         with (
