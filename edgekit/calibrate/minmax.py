@@ -6,4 +6,4 @@ from edgekit.calibrate.statistics import Range, TensorStatistics
 
 
 def minmax(statistics: TensorStatistics) -> Range:
-    return Range(min=float(statistics.min.min()), max=float(statistics.max.max()))
+    return statistics.exact

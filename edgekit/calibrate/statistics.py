@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edgekit.calibrate.histogram import Histogram
 from edgekit.errors import ConversionError
 from edgekit.types import Array
 
@@ -22,10 +23,30 @@ class Range:
 
 @dataclass(frozen=True)
 class TensorStatistics:
-    """Extremes of one tensor, a value a sample: float32 arrays of shape ``(samples,)``."""
+    """Extremes of one tensor, a value a sample: float32 arrays of shape ``(samples,)``.
+
+    ``histogram`` counts the same subset of every sample's values, where an estimator asked for it.
+    """
 
     min: Array
     max: Array
+    histogram: Histogram | None = None
+
+    @property
+    def exact(self) -> Range:
+        """What was seen, over all samples."""
+        return Range(min=float(self.min.min()), max=float(self.max.max()))
+
+    @property
+    def counted(self) -> Histogram:
+        """The histogram, by one who needs it.
+
+        Raises:
+            ValueError: none was collected.
+        """
+        if self.histogram is None:
+            raise ValueError("an estimator that needs a histogram was given extremes alone")
+        return self.histogram
 
 
 Statistics = Mapping[str, TensorStatistics]
@@ -50,17 +71,32 @@ def check_finite(statistics: Statistics) -> None:
 
 
 def save_statistics(statistics: Statistics, file: Path) -> None:
-    """Write one ``.npz``: the names, and two ``(tensors, samples)`` arrays."""
-    np.savez(
-        file,
-        names=np.array(list(statistics), dtype=np.str_),
-        min=np.stack([tensor.min for tensor in statistics.values()]),
-        max=np.stack([tensor.max for tensor in statistics.values()]),
-    )
+    """Write one ``.npz``: the names, and two ``(tensors, samples)`` arrays; where histograms were
+    collected, these too, one behind the other."""
+    arrays: dict[str, Array] = {
+        "names": np.array(list(statistics), dtype=np.str_),
+        "min": np.stack([tensor.min for tensor in statistics.values()]),
+        "max": np.stack([tensor.max for tensor in statistics.values()]),
+    }
+    if any(tensor.histogram is not None for tensor in statistics.values()):
+        histograms = [tensor.counted for tensor in statistics.values()]
+        arrays |= {
+            "exponents": np.array([one.exponent for one in histograms]),
+            "lengths": np.array([one.bins.size for one in histograms]),
+            "bins": np.concatenate([one.bins for one in histograms]),
+            "counts": np.concatenate([one.counts for one in histograms]),
+        }
+    np.savez(file, allow_pickle=False, **arrays)
 
 
 def load_statistics(file: Path) -> dict[str, TensorStatistics]:
     """Read what ``save_statistics`` wrote."""
     with np.load(file, allow_pickle=False) as arrays:
-        rows = zip(arrays["names"], arrays["min"], arrays["max"], strict=True)
-        return {str(name): TensorStatistics(low, high) for name, low, high in rows}
+        names = [str(name) for name in arrays["names"]]
+        histograms: Iterable[Histogram | None] = [None] * len(names)
+        if "lengths" in arrays:
+            ends = np.cumsum(arrays["lengths"])[:-1]
+            bins, counts = (np.split(arrays[key], ends) for key in ("bins", "counts"))
+            histograms = map(Histogram, arrays["exponents"].tolist(), bins, counts)
+        rows = zip(names, arrays["min"], arrays["max"], histograms, strict=True)
+        return {name: TensorStatistics(low, high, counted) for name, low, high, counted in rows}

@@ -34,6 +34,7 @@ METHODS: dict[str, MethodEntry] = {
             "allow_float_ops",
             "modules",
         ),
+        estimator_of_modules=True,
         full_integer=True,
     ),
     "litert_weight_only": MethodEntry(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.cache import content_key
-from edgekit.calibrate import estimate
+from edgekit.calibrate import estimate, needs_histogram
 from edgekit.calibrate.statistics import (
     Range,
     TensorStatistics,
@@ -22,6 +22,7 @@ from edgekit.calibrate.statistics import (
     load_statistics,
     save_statistics,
 )
+from edgekit.calibrate.subset import VALUES_MAX
 from edgekit.errors import ConversionError, RecipeError
 from edgekit.methods.fine_tuning import WITHOUT, fine_tuning_notes
 from edgekit.methods.method import Method, Quantized, QuantizeJob
@@ -140,7 +141,7 @@ def _first_trusted(
             # What is observed is the same for every engine: one pass over the samples serves all.
             statistics, known = _statistics(job, prepared)
             cached = cached and known
-            ranges = estimate(statistics, job.options.estimator, exact=prepared.outputs)
+            ranges = estimate(statistics, job.options.estimator, exact=prepared.ends)
             with job.progress.task(f"Quantizing for {engine}"):
                 int8 = convert(prepared, ranges)
                 simulated = reference(prepared, ranges)
@@ -230,6 +231,7 @@ def _statistics(job: QuantizeJob, prepared: Prepared) -> tuple[dict[str, TensorS
     from edgekit.pytorch.export import quiet_warnings
     from edgekit.pytorch.extremes import collect_extremes
 
+    values = needs_histogram([job.options.estimator])
     key = content_key(
         {
             "method": "fx",
@@ -239,6 +241,7 @@ def _statistics(job: QuantizeJob, prepared: Prepared) -> tuple[dict[str, TensorS
             "dataset": job.calibration.fingerprint,
             "torch": version("torch"),
             "revision": _REVISION,
+            **({"values": VALUES_MAX} if values else {}),
         }
     )
 
@@ -247,7 +250,9 @@ def _statistics(job: QuantizeJob, prepared: Prepared) -> tuple[dict[str, TensorS
             return prepared.graph(*example(sample.feeds, job.model.inputs))
 
         with quiet_warnings(), job.progress.task("Calibrating", len(job.calibration)) as task:
-            collected = collect_extremes(prepared.observers, run, job.calibration, task)
+            collected = collect_extremes(
+                prepared.observers, run, job.calibration, task, values=values
+            )
         check_finite(collected)
         save_statistics(collected, folder / _STATISTICS_FILE)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.cache import content_key
-from edgekit.calibrate import estimate
+from edgekit.calibrate import estimate, needs_histogram
 from edgekit.calibrate.statistics import (
     Range,
     TensorStatistics,
@@ -27,6 +27,7 @@ from edgekit.calibrate.statistics import (
     load_statistics,
     save_statistics,
 )
+from edgekit.calibrate.subset import VALUES_MAX
 from edgekit.errors import ConversionError
 from edgekit.methods.litert_engine import run_engine, weight_granularity
 from edgekit.methods.method import QuantizeJob
@@ -36,7 +37,7 @@ from edgekit.tflite.biases import with_biases_in_range
 from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.ends import with_end_types
 from edgekit.tflite.flatbuffer import pack, unpack
-from edgekit.tflite.float_rules import kept_float
+from edgekit.tflite.float_rules import estimators_apart, kept_float
 from edgekit.tflite.graph import parse_graph
 from edgekit.tflite.reductions import with_extremes
 
@@ -76,11 +77,13 @@ def build(job: QuantizeJob, data: bytes, estimator: str) -> Built:
     Raises:
         ConversionError: NaN or infinity in an activation, or the engine refused the graph.
     """
-    statistics, cached = _statistics(job, data)
-    check_finite(statistics)
     graph = parse_graph(data)
+    apart = estimators_apart(graph, job.options.modules)
+    values = needs_histogram([estimator, *apart.values()])
+    statistics, cached = _statistics(job, data, values=values)
+    check_finite(statistics)
     ends = {graph.tensors[index].name for index in (*graph.inputs, *graph.outputs)}
-    ranges = estimate(statistics, estimator, exact=ends)
+    ranges = estimate(statistics, estimator, exact=ends, apart=apart)
     kept = kept_float(graph, job.options.modules)
     quantized = _quantized(job, data, ranges, kept)
     return Built(data, data, estimator, ranges, quantized, kept, cached)
@@ -111,19 +114,23 @@ def _quantized(
         ) from error
 
 
-def _statistics(job: QuantizeJob, data: bytes) -> tuple[dict[str, TensorStatistics], bool]:
-    """The extremes of every activation of the graph in ``data``, from the cache where it can."""
+def _statistics(
+    job: QuantizeJob, data: bytes, *, values: bool
+) -> tuple[dict[str, TensorStatistics], bool]:
+    """The extremes of every activation of the graph in ``data``, and with ``values`` histograms,
+    from the cache where it can."""
     key = content_key(
         {
             "graph": hashlib.sha256(data).hexdigest(),
             "dataset": job.calibration.fingerprint,
             "runtime": version("ai-edge-litert"),
             "revision": _REVISION,
+            **({"values": VALUES_MAX} if values else {}),
         }
     )
 
     def collect(folder: Path) -> None:
-        graph = with_extremes(data)
+        graph = with_extremes(data, values=values)
         instrumented = folder / "instrumented.tflite"
         instrumented.write_bytes(graph.data)
         with (

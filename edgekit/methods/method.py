@@ -97,6 +97,8 @@ class MethodEntry(Entry):
     """Values of ``quantize.backend`` it can make an artefact for, beside auto."""
     end_dtypes: tuple[str, ...] = ("int8", "uint8", "float32")
     """Values of ``input_dtype`` and ``output_dtype`` it can make, where it honours these."""
+    estimator_of_modules: bool = False
+    """Whether a rule of ``modules`` can give an estimator."""
     full_integer: bool = False
     """Whether it promises that every operator and both ends are what the recipe asks for."""
 

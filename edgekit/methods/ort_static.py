@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.cache import content_key
-from edgekit.calibrate import estimate
+from edgekit.calibrate import estimate, needs_histogram
 from edgekit.calibrate.statistics import (
     TensorStatistics,
     check_finite,
@@ -48,7 +48,8 @@ class OrtStatic:
         chosen = quantizable_nodes(model, kept)
         statistics, cached = _statistics(job, model, observed_tensors(model, chosen))
         check_finite(statistics)
-        ranges = estimate(statistics, job.options.estimator, exact=job.model.outputs)
+        ends = {*(spec.name for spec in job.model.inputs), *job.model.outputs}
+        ranges = estimate(statistics, job.options.estimator, exact=ends)
         with job.progress.task("Quantizing"):
             quantized = with_qdq(model, chosen, ranges, per_channel=job.options.per_channel)
         file = job.folder / "model.onnx"
@@ -86,8 +87,8 @@ def control_flow_notes(model: Any) -> tuple[str, ...]:
 def _statistics(
     job: QuantizeJob, model: Any, tensors: tuple[str, ...]
 ) -> tuple[dict[str, TensorStatistics], bool]:
-    """The extremes of ``tensors``, from the cache where it can."""
-    graph = with_extremes(model, tensors)
+    """What the estimator needs of ``tensors``, from the cache where it can."""
+    graph = with_extremes(model, tensors, values=needs_histogram([job.options.estimator]))
     key = content_key(
         {
             "method": "ort_static",

@@ -8,8 +8,13 @@ merges them at the end; here each sample's own are kept, which every estimator c
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
+from math import prod
 from typing import Any
 
+import numpy as np
+
+from edgekit.calibrate.subset import stride
 from edgekit.onnx.model_file import require_onnx
 from edgekit.onnx.ops import nodes
 from edgekit.tflite.reductions import InstrumentedGraph
@@ -48,13 +53,17 @@ def fused_inputs(model: Any, quantized: Collection[str]) -> dict[str, str]:
     }
 
 
-def with_extremes(model: Any, tensors: tuple[str, ...]) -> InstrumentedGraph:
-    """A copy of ``model`` whose outputs are the extremes of ``tensors``, two scalars each."""
+def with_extremes(
+    model: Any, tensors: tuple[str, ...], *, values: bool = False
+) -> InstrumentedGraph:
+    """A copy of ``model`` whose outputs are the extremes of ``tensors``, two scalars each, and with
+    ``values`` a flat subset of each."""
     onnx = require_onnx()
     made = onnx.ModelProto()
     made.CopyFrom(model)
     del made.graph.output[:]
-    instrumented = InstrumentedGraph(b"", tensors)
+    instrumented = InstrumentedGraph(b"", tensors, values)
+    sizes = _sizes(model)
     for position, name in enumerate(tensors):
         for op, output in (
             ("ReduceMin", instrumented.min_output(position)),
@@ -64,7 +73,38 @@ def with_extremes(model: Any, tensors: tuple[str, ...]) -> InstrumentedGraph:
             made.graph.output.append(
                 onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, ())
             )
-    return InstrumentedGraph(made.SerializeToString(), tensors)
+        if values:
+            _add_subset(made, name, sizes[name], instrumented.values_output(position))
+    return replace(instrumented, data=made.SerializeToString())
+
+
+def _add_subset(made: Any, name: str, size: int, output: str) -> None:
+    """Every so many values of the tensor called ``name``, as an output called ``output``."""
+    onnx = require_onnx()
+    numbers = {"all": -1, "from": 0, "to": np.iinfo(np.int64).max, "step": stride(size)}
+    for key, number in numbers.items():
+        tensor = onnx.numpy_helper.from_array(np.array([number]), f"{output}/{key}")
+        made.graph.initializer.append(tensor)
+    flat = f"{output}/flat"
+    ends = [f"{output}/{key}" for key in ("from", "to")]
+    for op, inputs, made_name in (
+        ("Reshape", [name, f"{output}/all"], flat),
+        # The axes are left out: there is one.
+        ("Slice", [flat, *ends, "", f"{output}/step"], output),
+    ):
+        made.graph.node.append(onnx.helper.make_node(op, inputs, [made_name]))
+    made.graph.output.append(
+        onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, (None,))
+    )
+
+
+def _sizes(model: Any) -> dict[str, int]:
+    """Elements by tensor, one for an axis whose length is not known."""
+    graph = model.graph
+    return {
+        info.name: prod(dim.dim_value or 1 for dim in info.type.tensor_type.shape.dim)
+        for info in (*graph.input, *graph.output, *graph.value_info)
+    }
 
 
 def _float_tensors(model: Any) -> set[str]:

@@ -1,8 +1,9 @@
 """Observers that keep each sample's extremes, so that ranges come from ``edgekit.calibrate``.
 
 PyTorch's own observers decide on a range while they watch, and the default one (a histogram) costs
-more than the network does. These keep two numbers a sample; the range is estimated afterwards and
-given back with ``set_ranges``, before conversion asks for scale and zero point.
+more than the network does. These keep two numbers a sample, and a subset of its values where an
+estimator needs them; the range is estimated afterwards and given back with ``set_ranges``, before
+conversion asks for scale and zero point.
 
 Imports torch; methods import it when they prepare a model.
 """
@@ -16,7 +17,9 @@ import numpy as np
 import torch
 from torch.ao.quantization.observer import UniformQuantizationObserverBase
 
+from edgekit.calibrate.histogram import HistogramBuilder
 from edgekit.calibrate.statistics import Range, TensorStatistics
+from edgekit.calibrate.subset import stride
 from edgekit.errors import ConversionError
 from edgekit.progress import Task, track
 from edgekit.types import Sample
@@ -43,12 +46,22 @@ class SampleExtremes:
         super().__init__(**kwargs)
         self._seen: list[tuple[float, float]] = []
         self._current: list[torch.Tensor] = []
+        self._values: HistogramBuilder | None = None
         self._range: Range | None = None
+
+    def count_values(self) -> None:
+        """From now on keep a histogram too."""
+        self._values = HistogramBuilder()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Note the extremes of ``x``, of any shape, and pass it on unchanged."""
         if x.numel() and self._range is None:
-            self._current += torch.aminmax(_dense(x.detach()))
+            dense = _dense(x.detach())
+            self._current += torch.aminmax(dense)
+            if self._values is not None:
+                some = dense.reshape(-1)[:: stride(x.numel())]
+                # A copy: what is observed may be overwritten, and would be kept whole.
+                self._values.add(some.numpy().copy())
         return x
 
     def end_sample(self) -> None:
@@ -60,11 +73,12 @@ class SampleExtremes:
             self._current = []
 
     def statistics(self) -> TensorStatistics | None:
-        """Extremes of all samples that came by; ``None`` if none did."""
+        """Of all samples that came by; ``None`` if none did."""
         if not self._seen:
             return None
         low, high = np.array(self._seen, dtype=np.float32).T
-        return TensorStatistics(min=low, max=high)
+        counted = None if self._values is None else self._values.histogram()
+        return TensorStatistics(min=low, max=high, histogram=counted)
 
     @property
     def range(self) -> Range | None:
@@ -112,12 +126,18 @@ def collect_extremes(
     run: Callable[[Sample], object],
     samples: Iterable[Sample],
     task: Task,
+    *,
+    values: bool = False,
 ) -> dict[str, TensorStatistics]:
     """Run every sample through the model that holds ``observers`` (by a name to report them by).
+
+    With ``values`` there are histograms.
 
     Raises:
         ConversionError: an observer saw no data; it is named.
     """
+    for observer in observers.values() if values else ():
+        observer.count_values()
     with torch.inference_mode():
         for sample in track(samples, task):
             run(sample)

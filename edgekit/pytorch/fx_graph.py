@@ -44,12 +44,12 @@ _TRANSPOSED = (torch.nn.ConvTranspose1d, torch.nn.ConvTranspose2d, torch.nn.Conv
 @dataclass(frozen=True)
 class Prepared:
     """A float graph with observers. ``observers`` are by the name of the module, function or input
-    whose output they watch; ``outputs`` names those of the model's outputs; ``called`` are the
-    modules that the model calls."""
+    whose output they watch; ``ends`` names those of the model's inputs and outputs; ``called`` are
+    the modules that the model calls."""
 
     graph: GraphModule
     observers: Mapping[str, SampleExtremes]
-    outputs: frozenset[str]
+    ends: frozenset[str]
     engine: str
     called: frozenset[str]
 
@@ -81,7 +81,7 @@ def prepare(
         prepared = prepare_fx(graph_module, mapping, examples, prepare_custom_config=custom)
     relu_to_relu6(prepared, saturating)
     observers = _observers(prepared, input_names)
-    return Prepared(prepared, observers, _outputs(prepared, observers), engine, called)
+    return Prepared(prepared, observers, _ends(prepared, observers), engine, called)
 
 
 def convert(prepared: Prepared, ranges: Mapping[str, Range]) -> GraphModule:
@@ -206,9 +206,13 @@ def _observers(prepared: GraphModule, input_names: tuple[str, ...]) -> dict[str,
     return named
 
 
-def _outputs(prepared: GraphModule, observers: Mapping[str, SampleExtremes]) -> frozenset[str]:
-    (output,) = [node for node in prepared.graph.nodes if node.op == "output"]
-    watching = [_observing(node, prepared) for node in output.all_input_nodes]
+def _ends(prepared: GraphModule, observers: Mapping[str, SampleExtremes]) -> frozenset[str]:
+    watching = []
+    for node in prepared.graph.nodes:
+        if node.op == "placeholder":
+            watching += [_observing(user, prepared) for user in node.users]
+        elif node.op == "output":
+            watching += [_observing(source, prepared) for source in node.all_input_nodes]
     return frozenset(
         name for name, observer in observers.items() if any(observer is other for other in watching)
     )

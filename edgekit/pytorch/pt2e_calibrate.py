@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 
 from edgekit.cache import content_key
-from edgekit.calibrate import estimate
+from edgekit.calibrate import estimate, needs_histogram
 from edgekit.calibrate.statistics import check_finite, load_statistics, save_statistics
+from edgekit.calibrate.subset import VALUES_MAX
 from edgekit.methods.method import QuantizeJob
 from edgekit.pytorch.export import quiet_warnings
 from edgekit.pytorch.extremes import collect_extremes, set_ranges
@@ -34,18 +35,22 @@ def calibrate(job: QuantizeJob, prepared: Prepared, inputs: tuple[InputSpec, ...
     if not prepared.observers:  # every layer takes its ranges at run time
         return False
 
+    values = needs_histogram([job.options.estimator])
+
     def collect(folder: Path) -> None:
         def run(sample: Sample) -> None:
             prepared.graph(*tensors(sample, inputs))
 
         with quiet_warnings(), job.progress.task("Calibrating", len(job.calibration)) as task:
-            collected = collect_extremes(prepared.observers, run, job.calibration, task)
+            collected = collect_extremes(
+                prepared.observers, run, job.calibration, task, values=values
+            )
         check_finite(collected)
         save_statistics(collected, folder / _FILE)
 
-    entry = job.cache.get_or_make("statistics", _key(job, prepared, inputs), collect)
+    entry = job.cache.get_or_make("statistics", _key(job, prepared, inputs, values), collect)
     statistics = load_statistics(entry.path / _FILE)
-    ranges = estimate(statistics, job.options.estimator, exact=prepared.outputs)
+    ranges = estimate(statistics, job.options.estimator, exact=prepared.ends)
     set_ranges(prepared.observers, ranges)
     return entry.cached
 
@@ -59,7 +64,7 @@ def tensors(sample: Sample, inputs: tuple[InputSpec, ...]) -> list[torch.Tensor]
     return found
 
 
-def _key(job: QuantizeJob, prepared: Prepared, inputs: tuple[InputSpec, ...]) -> str:
+def _key(job: QuantizeJob, prepared: Prepared, inputs: tuple[InputSpec, ...], values: bool) -> str:
     # What is observed depends on backend and rules; the operators and their order say all of it.
     graph = "\n".join(
         f"{node.name} {node.target} {node.args}" for node in prepared.graph.graph.nodes
@@ -74,5 +79,6 @@ def _key(job: QuantizeJob, prepared: Prepared, inputs: tuple[InputSpec, ...]) ->
             "torch": version("torch"),
             "torchao": version("torchao"),
             "revision": _REVISION,
+            **({"values": VALUES_MAX} if values else {}),
         }
     )

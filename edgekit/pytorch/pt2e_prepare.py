@@ -34,11 +34,11 @@ from edgekit.runtimes.cause import condensed_cause
 @dataclass(frozen=True)
 class Prepared:
     """A graph whose activations are observed. ``observers`` are by the name of the module that made
-    the tensor, ``outputs`` those of the model's outputs, ``kept_float`` why by module."""
+    the tensor, ``ends`` those of the model's inputs and outputs, ``kept_float`` why by module."""
 
     graph: GraphModule
     observers: dict[str, ActivationExtremes]
-    outputs: frozenset[str]
+    ends: frozenset[str]
     kept_float: dict[str, str]
 
 
@@ -74,7 +74,7 @@ def prepare(
             graph = prepare_pt2e(graph, quantizer)
         except Exception as error:  # AssertionError, NotImplementedError and more
             raise _refused("prepare", error) from error
-    observers, outputs = _observed(graph, prefix)
+    observers, ends = _observed(graph, prefix)
     reached = _reached(graph, prefix)
     if not reached.weighted:
         raise ConversionError(
@@ -82,7 +82,7 @@ def prepare(
             hint="It quantizes convolutions and linear layers; see quantize.modules in the recipe.",
         )
     refuse_ignored(modules, found, reached, backend)
-    return Prepared(graph, observers, outputs, _kept_float(modules, found, reached, backend))
+    return Prepared(graph, observers, ends, _kept_float(modules, found, reached, backend))
 
 
 def convert(
@@ -108,10 +108,10 @@ def convert(
 def _observed(
     graph: GraphModule, prefix: str
 ) -> tuple[dict[str, ActivationExtremes], frozenset[str]]:
-    """Observers by a readable name, and the names of those before the model's outputs."""
+    """Observers by a readable name, and the names of those at the model's inputs and outputs."""
     observers: dict[str, ActivationExtremes] = {}
     names: dict[int, str] = {}
-    outputs: set[str] = set()
+    ends: set[str] = set()
     for node in graph.graph.nodes:
         observer = _observer(graph, node)
         if not isinstance(observer, ActivationExtremes):
@@ -119,9 +119,10 @@ def _observed(
         if id(observer) not in names:
             names[id(observer)] = _unique(_tensor_name(node.args[0], prefix), observers)
             observers[names[id(observer)]] = observer
-        if any(user.op == "output" for user in node.users):
-            outputs.add(names[id(observer)])
-    return observers, frozenset(outputs)
+        fed = node.args[0].op == "placeholder"
+        if fed or any(user.op == "output" for user in node.users):
+            ends.add(names[id(observer)])
+    return observers, frozenset(ends)
 
 
 def _reached(graph: GraphModule, prefix: str) -> Reached:

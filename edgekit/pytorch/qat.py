@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 
-from edgekit.calibrate import estimate
+from edgekit.calibrate import estimate, needs_histogram
 from edgekit.calibrate.statistics import Range, check_finite
 from edgekit.errors import ConversionError, SourceError
 from edgekit.pytorch.export import quiet_warnings
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 
 class Observed(Protocol):
-    """A graph with observers, by the same names whenever it is prepared; ``outputs`` names those of
-    the model's outputs."""
+    """A graph with observers, by the same names whenever it is prepared; ``ends`` names those of
+    the model's inputs and outputs."""
 
     @property
     def graph(self) -> torch.fx.GraphModule: ...
     @property
     def observers(self) -> Mapping[str, SampleExtremes]: ...
     @property
-    def outputs(self) -> frozenset[str]: ...
+    def ends(self) -> frozenset[str]: ...
 
 
 P = TypeVar("P", bound=Observed)
@@ -116,9 +116,10 @@ def _calibrated(
             lambda sample: prepared.graph(*example(sample.feeds, inputs)),
             job.calibration,
             task,
+            values=needs_histogram([job.options.estimator]),
         )
     check_finite(statistics)
-    return estimate(statistics, job.options.estimator, exact=prepared.outputs)
+    return estimate(statistics, job.options.estimator, exact=prepared.ends)
 
 
 def _own_weights(graph: torch.fx.GraphModule) -> dict[str, torch.nn.Parameter]:

@@ -75,8 +75,8 @@ def _names() -> Iterator[str]:
     yield "| `quantize.bridge` | `auto` | edgekit chooses |"
     for name, bridge in BRIDGES.items():
         yield f"| `quantize.bridge` | `{name}` | {bridge.summary} |"
-    for name, summary in ESTIMATORS.items():
-        yield f"| `quantize.estimator` | `{name}` | {summary} |"
+    for name, estimator in ESTIMATORS.items():
+        yield f"| `quantize.estimator` | `{name}` | {estimator.summary} |"
     for name in shipped_names("calibration"):
         yield f"| `calibration.dataset`, `evaluate.dataset` | `{name}` | shipped manifest |"
     yield ""

@@ -11,7 +11,6 @@ from collections.abc import Collection
 
 from edgekit.bridges import BRIDGES
 from edgekit.bridges.route import find_route
-from edgekit.calibrate import ESTIMATORS
 from edgekit.errors import UsageError
 from edgekit.fetch import Source, parse_source
 from edgekit.methods import AUTO, METHODS, candidates
@@ -26,28 +25,25 @@ from edgekit.types import ArtefactFormat, ModelKind
 _OF_A_FACTORY = (ModelKind.TORCH_MODULE, ModelKind.CONCRETE_FUNCTION)
 
 
-def _known(path: KeyPath, value: str, names: Collection[str]) -> Findings:
+def known(path: KeyPath, value: str, names: Collection[str]) -> Findings:
+    """A finding where ``value``, at ``path``, is none of ``names``."""
     if value not in names:
         yield Finding(path, f"there is no {path[-1]} '{value}'", did_you_mean(value, names))
 
 
 def _method(recipe: Recipe) -> Findings:
-    yield from _known(("quantize", "method"), recipe.quantize.method, (AUTO, *METHODS))
-
-
-def _estimator(recipe: Recipe) -> Findings:
-    yield from _known(("quantize", "estimator"), recipe.quantize.estimator, ESTIMATORS)
+    yield from known(("quantize", "method"), recipe.quantize.method, (AUTO, *METHODS))
 
 
 def _bridge(recipe: Recipe) -> Findings:
-    yield from _known(("quantize", "bridge"), recipe.quantize.bridge, ("first", "auto", *BRIDGES))
+    yield from known(("quantize", "bridge"), recipe.quantize.bridge, ("first", "auto", *BRIDGES))
 
 
 def _options_of_the_method(recipe: Recipe) -> Findings:
     """A key that the method has no use for would be believed to have had an effect. What auto may
     choose must have a use for it whichever is chosen."""
     quantize = recipe.quantize
-    methods = _possible_methods(recipe)
+    methods = possible_methods(recipe)
     plain = QuantizeSpec(method=quantize.method)
     for name in vars(plain):
         if name in ("method", "bridge", "seed") or getattr(quantize, name) == getattr(plain, name):
@@ -75,7 +71,7 @@ def _options_of_the_method(recipe: Recipe) -> Findings:
 
 def _ends_of_the_method(recipe: Recipe) -> Findings:
     """INT16 ends go with INT16 activations, INT8 ones with INT8: nothing converts between them."""
-    for method in _possible_methods(recipe):
+    for method in possible_methods(recipe):
         entry = METHODS[method]
         for end in ("input_dtype", "output_dtype"):
             dtype = getattr(recipe.quantize, end)
@@ -86,7 +82,7 @@ def _ends_of_the_method(recipe: Recipe) -> Findings:
 
 
 def _older_runtime_reads_tflite(recipe: Recipe) -> Findings:
-    for name in _possible_methods(recipe) if recipe.gate.tflite_runtime_2_14 is not None else ():
+    for name in possible_methods(recipe) if recipe.gate.tflite_runtime_2_14 is not None else ():
         made = METHODS[name].produces
         if made is not ArtefactFormat.TFLITE:
             message = f"tflite-runtime reads .tflite, and '{name}' makes .{made.value}"
@@ -116,7 +112,7 @@ def _a_way_to_the_method(recipe: Recipe) -> Findings:
     yield Finding(("quantize", "method"), message)
 
 
-def _possible_methods(recipe: Recipe) -> list[str]:
+def possible_methods(recipe: Recipe) -> list[str]:
     """The method that is named, or all that auto may come to choose; none if it is not known."""
     if recipe.quantize.method == AUTO:
         return _reached(recipe, recipe.quantize.bridge)
@@ -279,7 +275,6 @@ def _unpinned(path: KeyPath, what: str) -> Finding:
 
 REFERENCES: tuple[Rule, ...] = (
     _method,
-    _estimator,
     _bridge,
     _options_of_the_method,
     _ends_of_the_method,

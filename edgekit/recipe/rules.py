@@ -236,8 +236,8 @@ def _module_rules_say_something(recipe: Recipe) -> Findings:
         path: KeyPath = ("quantize", "modules", index)
         if rule.name is None and rule.type is None and rule.place is None:
             yield Finding(path, "names no modules", "give 'name', 'type' or 'place'")
-        if rule.method is None and rule.weight_bits is None:
-            hint = "give 'method' (e.g. float, to leave them out) or 'weight_bits'"
+        if rule.method is None and rule.weight_bits is None and rule.estimator is None:
+            hint = "give 'method' (e.g. float, to leave them out), 'weight_bits' or 'estimator'"
             yield Finding(path, "does not say what is different for them", hint)
         if rule.method == "float" and rule.weight_bits is not None:
             yield Finding((*path, "weight_bits"), "float modules have no quantized weights")

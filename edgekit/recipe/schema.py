@@ -244,7 +244,8 @@ class CalibrationSpec:
 
 @dataclass(frozen=True)
 class ModuleRule:
-    """Treats some modules apart from the rest; of several rules that match one, the last counts."""
+    """Treats some modules apart from the rest; of several rules that match one, the last counts. A
+    rule that leaves a key out leaves that as it is."""
 
     name: str | None = field(
         default=None,
@@ -270,6 +271,10 @@ class ModuleRule:
             at_least=2,
             at_most=8,
         ),
+    )
+    estimator: str | None = field(
+        default=None,
+        metadata=_doc("range estimator of what these layers give out; for litert_static"),
     )
 
 

@@ -1,4 +1,5 @@
-"""Run the calibration samples once and keep the extremes of every activation."""
+"""Run the calibration samples once and keep the extremes of every activation; where the graph
+gives values too, count them."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from edgekit.calibrate.histogram import HistogramBuilder
 from edgekit.calibrate.statistics import TensorStatistics
 from edgekit.errors import DataError
 from edgekit.progress import Task
@@ -16,13 +18,15 @@ from edgekit.runtimes.session import Session
 from edgekit.tflite.reductions import InstrumentedGraph
 from edgekit.types import Array, Sample
 
-_Row = tuple[list[float], list[float]]
+_Row = tuple[list[float], list[float], list[Array]]
 
 
 def collect_extremes(
     sessions: Sequence[Session], graph: InstrumentedGraph, samples: Iterable[Sample], task: Task
 ) -> dict[str, TensorStatistics]:
-    """Extremes by tensor name; ``sessions`` all run the model in ``graph`` and share the samples.
+    """Statistics by tensor name; ``sessions`` all run the model in ``graph`` and share the samples.
+
+    There are histograms where ``graph`` has values.
 
     What is found depends on neither their number nor their threads.
 
@@ -43,18 +47,26 @@ def collect_extremes(
         return (
             [_least(outputs[graph.min_output(position)]) for position in positions],
             [_most(outputs[graph.max_output(position)]) for position in positions],
+            [outputs[graph.values_output(position)] for position in positions if graph.values],
         )
 
-    rows: list[_Row] = []
+    rows: list[tuple[list[float], list[float]]] = []
+    builders = [HistogramBuilder() for _ in graph.tensors if graph.values]
     with ThreadPoolExecutor(len(sessions)) as pool:
-        for row in _in_order(pool, extremes, samples, ahead=2 * len(sessions)):
-            rows.append(row)
+        for least, most, values in _in_order(pool, extremes, samples, ahead=2 * len(sessions)):
+            rows.append((least, most))
+            for builder, some in zip(builders, values, strict=True):
+                builder.add(some)
             task.advance()
     if not rows:
         raise DataError("the calibration dataset gave no sample")
     minima, maxima = (np.array(side, dtype=np.float32).T for side in zip(*rows, strict=True))
     return {
-        name: TensorStatistics(minima[position], maxima[position])
+        name: TensorStatistics(
+            minima[position],
+            maxima[position],
+            builders[position].histogram() if graph.values else None,
+        )
         for position, name in enumerate(graph.tensors)
     }
 

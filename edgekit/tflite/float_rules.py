@@ -1,4 +1,4 @@
-"""Which operators of a float graph a recipe's rules leave float.
+"""Which operators of a float graph a recipe's rules leave float, and which get other ranges.
 
 A rule names layers as ``inspect`` and reports do, by the name of an operator's first output.
 TensorFlow joins the names of all that went into an operator with ``;``: a glob may match any of
@@ -8,7 +8,7 @@ them, or a path above one (``model/front``); the count behind a name that severa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from edgekit.errors import RecipeError
@@ -21,28 +21,52 @@ _SHOWN = 5
 
 def kept_float(graph: Graph, rules: Sequence[ModuleRule]) -> dict[str, str]:
     """The reason by layer, for every operator on float activations that ``rules`` leave float; of
-    several rules that match one, the last counts.
+    several rules that match one and give a method, the last counts.
 
     Raises:
         RecipeError: a rule matches no operator, or asks for more than float.
     """
     found: dict[str, str] = {}
+    for shown, rule, matched in _matched(graph, rules):
+        for op in matched:
+            if rule.method == "float":
+                found[graph.layer(op)] = f"the recipe leaves it out ({shown})"
+            elif rule.method == "static":
+                found.pop(graph.layer(op), None)
+    return found
+
+
+def estimators_apart(graph: Graph, rules: Sequence[ModuleRule]) -> dict[str, str]:
+    """The estimator by tensor, for what the operators give out that ``rules`` have one for; of
+    several rules that match one and give an estimator, the last counts.
+
+    Raises:
+        RecipeError: as ``kept_float``.
+    """
+    return {
+        graph.tensors[index].name: rule.estimator
+        for _, rule, matched in _matched(graph, rules)
+        for op in matched
+        for index in op.outputs
+        if rule.estimator is not None
+    }
+
+
+def _matched(
+    graph: Graph, rules: Sequence[ModuleRule]
+) -> Iterator[tuple[str, ModuleRule, list[Op]]]:
+    """Each rule as messages name it, and the operators it means."""
     for index, rule in enumerate(rules):
         shown = f"quantize.modules[{index}]"
-        if rule.weight_bits is not None or rule.method not in ("float", "static"):
+        if rule.weight_bits is not None or rule.method not in (None, "float", "static"):
             raise RecipeError(
                 f"{shown}: of a float .tflite, modules are left float or made static, no more",
-                hint="write method: float, and no weight_bits",
+                hint="write method: float or an estimator, and no weight_bits",
             )
         matched = [op for op in graph.ops if _matches(rule, op, graph)]
         if not matched:
             raise _matches_nothing(shown, rule, graph)
-        for op in matched:
-            if rule.method == "float":
-                found[graph.layer(op)] = f"the recipe leaves it out ({shown})"
-            else:
-                found.pop(graph.layer(op), None)
-    return found
+        yield shown, rule, matched
 
 
 def _matches(rule: ModuleRule, op: Op, graph: Graph) -> bool:

@@ -4,6 +4,9 @@ REDUCE_MIN and REDUCE_MAX are placed right behind the operator that makes a tens
 outputs of the graph. The runtime then reuses its memory as in plain inference and computes the
 extremes while they are in cache: calibration costs a third more than running the model. The
 alternative, keeping every tensor for NumPy to look at, costs about twice the running.
+
+Where an estimator needs values too, a subset of each activation, taken by a strided slice of the
+flat tensor, is one more output.
 """
 
 from __future__ import annotations
@@ -13,9 +16,11 @@ from math import prod
 from typing import Any
 
 from edgekit.tflite import flatbuffer
+from edgekit.tflite.subsets import Subsets
 
 MIN_PREFIX = "min/"
 MAX_PREFIX = "max/"
+VALUES_PREFIX = "values/"
 ROWS_FROM = 1 << 18
 """Tensors of that many elements are reduced to one value a row: XNNPACK shares a reduction among
 its threads by what it leaves standing, and one value is left to one thread. For smaller tensors
@@ -27,10 +32,12 @@ class InstrumentedGraph:
     """``data`` is the edited model; its outputs are named by prefix and position in ``tensors``.
 
     An output holds one value or one a row; the extreme of the tensor is the extreme of its output.
+    With ``values`` there is a third, a flat subset of the tensor.
     """
 
     data: bytes
     tensors: tuple[str, ...]
+    values: bool = False
 
     def min_output(self, position: int) -> str:
         return f"{MIN_PREFIX}{position}"
@@ -38,9 +45,13 @@ class InstrumentedGraph:
     def max_output(self, position: int) -> str:
         return f"{MAX_PREFIX}{position}"
 
+    def values_output(self, position: int) -> str:
+        return f"{VALUES_PREFIX}{position}"
 
-def with_extremes(data: bytes) -> InstrumentedGraph:
-    """Add the reductions for every float32 activation, graph inputs included.
+
+def with_extremes(data: bytes, *, values: bool = False) -> InstrumentedGraph:
+    """Add the reductions for every float32 activation, graph inputs included; with ``values`` the
+    subsets too.
 
     Tensors keep their names, and the inputs those of the first signature, where there is one. The
     runtime's minimum and maximum may pass over a NaN that stands among numbers; a tensor of
@@ -58,6 +69,7 @@ def with_extremes(data: bytes) -> InstrumentedGraph:
     names: list[str] = []
     outputs: list[int] = []
     axes: dict[tuple[int, ...], int] = {}
+    subsets = Subsets(model, graph) if values else None
 
     def reductions_of(index: int) -> list[Any]:
         tensor = graph.tensors[index]
@@ -75,6 +87,9 @@ def with_extremes(data: bytes) -> InstrumentedGraph:
             )
             added.append(_reduction(code, index, axes[reduced], output))
             outputs.append(output)
+        if subsets is not None:
+            added += subsets.of(index, shape, f"{VALUES_PREFIX}{len(names)}")
+            outputs.append(added[-1].outputs[0])
         names.append(flatbuffer.text(tensor.name))
         return added
 
@@ -91,7 +106,7 @@ def with_extremes(data: bytes) -> InstrumentedGraph:
         signature = model.signatureDefs[0]
         signature.outputs = [_signature_entry(graph, index) for index in outputs]
         model.signatureDefs = [signature]
-    return InstrumentedGraph(data=flatbuffer.pack(model), tensors=tuple(names))
+    return InstrumentedGraph(data=flatbuffer.pack(model), tensors=tuple(names), values=values)
 
 
 def _signature_entry(graph: Any, index: int) -> Any:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgekit.calibrate import ESTIMATORS, estimate
+from edgekit.calibrate import estimate, needs_histogram
+from edgekit.calibrate.histogram import EMPTY, histogram_of
 from edgekit.calibrate.statistics import (
     Range,
     TensorStatistics,
@@ -36,7 +37,7 @@ def _statistics(low: list[float], high: list[float]) -> TensorStatistics:
 @given(hnp.arrays(np.float32, st.integers(1, 20), elements=finite))
 def test_minmax_clips_nothing_that_was_seen(values: models.Array) -> None:
     found = estimate({"t": TensorStatistics(values, values)}, "minmax")["t"]
-    assert found == Range(float(values.min()), float(values.max()))
+    assert found == Range(min(float(values.min()), 0.0), max(float(values.max()), 0.0))
     assert all(found.min <= value <= found.max for value in values)
 
 
@@ -47,11 +48,16 @@ def test_the_mean_of_extremes_and_the_outputs_it_leaves_alone() -> None:
     assert (found["logits"].min, found["logits"].max) == (-3.0, 10.0)
 
 
-def test_every_estimator_of_the_table_can_be_called() -> None:
-    statistics = {"t": _statistics([-1, -2], [3, 4])}
-    for name in ESTIMATORS:
-        found = estimate(statistics, name)["t"]
-        assert -2 <= found.min <= found.max <= 4
+def test_a_tensor_set_apart_has_its_own_estimator_unless_it_is_an_end_of_the_model() -> None:
+    statistics = {name: _statistics([-1, -3], [2, 10]) for name in ("one", "other", "logits")}
+    apart = {"other": "minmax", "logits": "mean_minmax"}
+    found = estimate(statistics, "mean_minmax", exact={"logits"}, apart=apart)
+    assert found == {"one": Range(-2, 6), "other": Range(-3, 10), "logits": Range(-3, 10)}
+
+
+def test_only_some_estimators_need_more_than_extremes() -> None:
+    assert not needs_histogram(["minmax", "mean_minmax", "moving_average"])
+    assert all(needs_histogram(["minmax", name]) for name in ("percentile", "mse", "entropy"))
 
 
 def test_one_pass_over_the_samples() -> None:
@@ -113,6 +119,30 @@ def test_statistics_are_read_back_as_they_were_kept(
     for name, kept in statistics.items():
         assert np.array_equal(found[name].min, kept.min)
         assert np.array_equal(found[name].max, kept.max)
+
+
+@given(st.lists(hnp.arrays(np.float32, st.integers(0, 9), elements=finite), min_size=1, max_size=5))
+def test_histograms_are_read_back_too(
+    tmp_path_factory: pytest.TempPathFactory, values: list[models.Array]
+) -> None:
+    low, high = np.float32([-1]), np.float32([1])
+    statistics = {
+        str(number): TensorStatistics(low, high, histogram_of(each))
+        for number, each in enumerate(values)
+    }
+    file = tmp_path_factory.mktemp("statistics") / "statistics.npz"
+    save_statistics(statistics, file)
+    for name, tensor in load_statistics(file).items():
+        kept = statistics[name].counted
+        assert tensor.counted.exponent == kept.exponent
+        assert np.array_equal(tensor.counted.bins, kept.bins)
+        assert np.array_equal(tensor.counted.counts, kept.counts)
+
+
+def test_a_histogram_that_was_not_collected_is_no_empty_one() -> None:
+    with pytest.raises(ValueError, match="extremes alone"):
+        estimate({"t": _statistics([0], [1])}, "mse")
+    assert TensorStatistics(np.zeros(1), np.ones(1), EMPTY).counted is EMPTY
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgekit.calibrate.histogram import histogram_of
 from edgekit.errors import DataError, SessionError
 from edgekit.methods import litert_static
 from edgekit.progress import SilentProgress
@@ -24,8 +25,8 @@ pytest.importorskip("ai_edge_litert")
 class Pass:
     """One model with reductions."""
 
-    def __init__(self, folder: Path) -> None:
-        self.graph = with_extremes(models.float_model())
+    def __init__(self, folder: Path, *, values: bool = False) -> None:
+        self.graph = with_extremes(models.float_model(), values=values)
         self.file = folder / "instrumented.tflite"
         self.file.write_bytes(self.graph.data)
 
@@ -72,6 +73,21 @@ def test_threads_change_nothing(tmp_path):
     for name, tensor in alone.items():
         np.testing.assert_array_equal(tensor.min, shared[name].min)
         np.testing.assert_array_equal(tensor.max, shared[name].max)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_values_are_counted_in_the_same_pass(tmp_path, threads):
+    inputs = _inputs(9)
+    found = Pass(tmp_path, values=True).run(_samples(inputs), threads)
+    expected = histogram_of(np.stack(inputs))  # so small that all its values are taken
+    counted = found["serving_x"].counted
+    assert counted.exponent == expected.exponent
+    np.testing.assert_array_equal(counted.bins, expected.bins)
+    np.testing.assert_array_equal(counted.counts, expected.counts)
+    assert (
+        found["hidden"].min.tolist() == Pass(tmp_path).run(_samples(inputs))["hidden"].min.tolist()
+    )
+    assert Pass(tmp_path).run(_samples(inputs))["hidden"].histogram is None
 
 
 @pytest.mark.parametrize(("threads", "shared"), [(1, [1]), (3, [1, 1, 1]), (9, [2, 2, 2, 2])])

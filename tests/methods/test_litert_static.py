@@ -14,6 +14,7 @@ import pytest
 
 from edgekit.artefact import inspect_artefact
 from edgekit.cache import Cache
+from edgekit.calibrate import ESTIMATORS
 from edgekit.errors import ConversionError, RecipeError
 from edgekit.methods import METHODS, load_method
 from edgekit.methods.method import Quantized, QuantizeJob
@@ -101,6 +102,30 @@ def test_ranges_in_the_file_are_those_that_were_seen(make_job: MakeJob) -> None:
         assert zero == pytest.approx(-128 - low / scale, abs=0.51)
 
 
+def _scales(job: QuantizeJob) -> dict[str, float]:
+    return {tensor.name: tensor.scales[0] for tensor in _graph(job).tensors if tensor.scales}
+
+
+@pytest.mark.parametrize("estimator", sorted(ESTIMATORS))
+def test_the_ends_of_the_model_are_never_clipped(make_job: MakeJob, estimator: str) -> None:
+    exact = _scales(make_job(models.float_model()))
+    found = _scales(make_job(models.float_model(), estimator=estimator))
+    for end in ("serving_x", "serving_scores"):
+        assert found[end] == exact[end]
+    assert found["hidden"] <= exact["hidden"]
+
+
+def test_a_rule_gives_some_layers_an_estimator_of_their_own(make_job: MakeJob) -> None:
+    def hidden(estimator: str, rule: ModuleRule | None = None) -> float:
+        rules = () if rule is None else (rule,)
+        return _scales(make_job(models.float_model(), estimator=estimator, modules=rules))["hidden"]
+
+    mean = hidden("mean_minmax")
+    assert mean < hidden("minmax")
+    assert hidden("minmax", ModuleRule(name="hidden", estimator="mean_minmax")) == mean
+    assert hidden("mean_minmax", ModuleRule(name="hidden", estimator="mse")) == hidden("mse")
+
+
 class _Counted:
     """A dataset that counts how often its samples are run, and keeps its fingerprint."""
 
@@ -128,8 +153,14 @@ def test_the_samples_are_run_once_for_one_graph(make_job: MakeJob, tmp_path: Pat
     first = run(models.float_model())
     again = run(models.float_model(), output_dtype="float32", threads=2)
     assert (first.calibration_cached, again.calibration_cached, dataset.runs) == (False, True, 1)
+    run(models.float_model(), estimator="mean_minmax")
+    assert dataset.runs == 1
+    run(models.float_model(), estimator="mse")  # needs more than extremes
+    assert dataset.runs == 2
+    run(models.float_model(), estimator="entropy")
+    assert dataset.runs == 2
     other = run(models.float_model(seed=1))
-    assert (other.calibration_cached, dataset.runs) == (False, 2)
+    assert (other.calibration_cached, dataset.runs) == (False, 3)
 
 
 def test_remembered_ranges_give_the_same_bytes(make_job: MakeJob, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgekit.calibrate.histogram import histogram_of
 from edgekit.calibrate.statistics import Range
+from edgekit.calibrate.subset import stride
 from edgekit.errors import ConversionError
 from edgekit.progress import SilentProgress
 from edgekit.pytorch.extremes import ExtremesObserver, collect_extremes, qparams, set_ranges
@@ -113,3 +115,19 @@ def test_a_range_that_was_set_is_what_scale_and_zero_point_come_from() -> None:
     assert scale.tolist() == pytest.approx([0.01])
     assert zero_point.tolist() == [-28]
     assert observer.statistics() is None
+
+
+def test_values_are_counted_where_they_are_asked_for() -> None:
+    observer = _observer()
+    image = torch.randn(1, 3, 50, 40)
+
+    def run(sample: Sample) -> None:
+        observer(image * (int(sample.id) + 1))
+
+    with SilentProgress().task("") as task:
+        found = collect_extremes({"net": observer}, run, _samples(2), task, values=True)["net"]
+    flat = image.numpy().reshape(-1)[:: stride(image.numel())]
+    expected = histogram_of(np.stack([flat, flat * 2]))
+    assert found.counted.exponent == expected.exponent
+    assert found.counted.counts.tolist() == expected.counts.tolist()
+    assert found.max.tolist() == [image.max().item(), (image * 2).max().item()]

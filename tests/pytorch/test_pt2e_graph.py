@@ -67,7 +67,7 @@ def test_observers_are_called_after_the_modules() -> None:
     prepared = _prepared(nets.trained(nets.Net()))
     # A clamp speaks for the convolution before it; the sum is the network's own.
     assert [*prepared.observers] == ["x", "stem.act", "deep.act", "add", "pool", "head"]
-    assert prepared.outputs == {"head"}
+    assert prepared.ends == {"x", "head"}
 
 
 def test_what_is_joined_has_one_observer() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from edgekit.errors import RecipeError
 from edgekit.methods import METHODS
-from edgekit.recipe import anchor, load, references
+from edgekit.recipe import anchor, estimator_rules, load, references
 from edgekit.recipe.load import load_recipe
 
 DATA = Path(__file__).parent / "data"
@@ -45,8 +45,9 @@ def test_the_base_of_the_cases_is_valid() -> None:
 def _fix_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """The transcripts name what could be meant: hold that still while edgekit grows."""
     methods = {name: METHODS[name] for name in ("litert_static", "pt2e", "tflite_int8")}
-    monkeypatch.setattr(references, "METHODS", methods)
-    monkeypatch.setattr(references, "ESTIMATORS", ("minmax", "entropy"))
+    for module in (references, estimator_rules):
+        monkeypatch.setattr(module, "METHODS", methods)
+    monkeypatch.setattr(estimator_rules, "ESTIMATORS", ("minmax", "entropy"))
     monkeypatch.setattr(references, "BRIDGES", ("litert_torch",))
     names = {"calibration": {"imagenet_photos": Path()}, "recipes": {"mobilenet_int8": Path()}}
     for module in (anchor, load, references):

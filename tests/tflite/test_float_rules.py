@@ -1,4 +1,4 @@
-"""Which operators a recipe's rules leave float, and which rules are refused."""
+"""Which operators a recipe's rules leave float, or give other ranges, and which are refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from edgekit.errors import RecipeError
 from edgekit.recipe.schema import ModuleRule
-from edgekit.tflite.float_rules import kept_float
+from edgekit.tflite.float_rules import estimators_apart, kept_float
 from edgekit.tflite.graph import Graph, parse_graph
 from tests import tflite_models as models
 
@@ -70,3 +70,25 @@ def test_rules_that_match_nothing_or_ask_for_more(graph: Graph) -> None:
     for rule in (ModuleRule(name="head", weight_bits=4), ModuleRule(name="head", method="dynamic")):
         with pytest.raises(RecipeError, match="left float or made static, no more"):
             kept_float(model, [rule])
+
+
+def test_an_estimator_is_for_what_the_layers_give_out(graph: Graph) -> None:
+    model = named(graph, "front/conv", "head")
+    rules = [
+        ModuleRule(name="*", estimator="mse"),
+        ModuleRule(name="front", estimator="minmax"),
+        ModuleRule(name="front", method="static"),
+    ]
+    assert estimators_apart(model, rules) == {
+        **{model.layer(op): "mse" for op in model.ops},
+        "front/conv": "minmax",
+    }
+    assert estimators_apart(model, []) == {}
+    with pytest.raises(RecipeError, match=r"modules\[0\] matches no operator .*name 'bakc'"):
+        estimators_apart(model, [ModuleRule(name="bakc", estimator="mse")])
+
+
+def test_a_rule_with_only_an_estimator_leaves_the_method_as_it_is(graph: Graph) -> None:
+    model = named(graph, "front/conv", "head")
+    rules = [ModuleRule(name="front", method="float"), ModuleRule(name="front", estimator="mse")]
+    assert list(kept_float(model, rules)) == ["front/conv"]

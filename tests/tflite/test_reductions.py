@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit.calibrate import subset
 from edgekit.runtimes.litert import LiteRTSession
 from edgekit.tflite.flatbuffer import builtin_of, unpack
 from edgekit.tflite.graph import parse_graph
@@ -132,3 +133,42 @@ def _described(model: Any, operator: Any) -> tuple[object, ...]:
     code = model.operatorCodes[operator.opcodeIndex]
     ends = (operator.inputs, operator.outputs)
     return builtin_of(code), *(tuple(map(int, end)) for end in ends)
+
+
+@pytest.mark.parametrize(
+    ("data", "shape"),
+    [
+        (graphs.varied(), graphs.SHAPE),
+        (models.unsigned_model(), models.INPUT_SHAPE),
+    ],
+    ids=["ranks 0 to 4, pad, reshape, integers", "no signature"],
+)
+def test_values_are_every_so_many_of_the_activation_and_change_no_extremes(
+    data: bytes, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subset, "VALUES_MAX", 10)
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    graph = with_extremes(data, values=True)
+    with LiteRTSession(graph.data) as session:
+        (end,) = session.info.inputs
+        answer = session.run({end.name: x})
+    extremes = _extremes(data, x)
+    for position, (name, (low, high)) in enumerate(extremes.items()):
+        assert answer[graph.min_output(position)].min() == low
+        assert answer[graph.max_output(position)].max() == high
+        values = answer[graph.values_output(position)]
+        assert 0 < values.size <= 10, name
+        assert low <= values.min()
+        assert values.max() <= high
+    np.testing.assert_array_equal(
+        answer[graph.values_output(0)], x.reshape(-1)[:: subset.stride(x.size)]
+    )
+
+
+def test_values_of_a_free_batch_are_those_of_all_its_samples() -> None:
+    graph = with_extremes(models.free_batch_model(), values=True)
+    x = np.random.default_rng(0).normal(size=(3, *models.INPUT_SHAPE[1:])).astype(np.float32)
+    with LiteRTSession(graph.data) as session:
+        answer = session.run({"x": x})
+    position = graph.tensors.index("serving_x")
+    np.testing.assert_array_equal(answer[graph.values_output(position)], x.reshape(-1))
