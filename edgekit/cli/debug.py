@@ -52,10 +52,11 @@ def debug(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Show where a quantized .tflite loses accuracy: every layer against its float twin.
+    """Show where a quantized model loses accuracy, layer by layer.
 
-    Give the folder of a run, or a MODEL.tflite with --float and --recipe. It runs on the recipe's
-    dev samples; those of the verdict stay unseen.
+    Give the folder of a run, or a MODEL.tflite with --float and --recipe. Both models run on the
+    recipe's dev samples, and every layer is held against its float twin; the samples of the
+    verdict stay unseen.
     """
     from edgekit.cli.console import make_progress, stdout_console
     from edgekit.cli.interrupt import CheckedProgress

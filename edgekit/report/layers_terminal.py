@@ -27,7 +27,7 @@ def print_layers(report: LayerReport, console: Console, *, everything: bool = Fa
         console.print(Text(line))
     table = _table(layers)
     wide = console.options.update(width=_UNBOUNDED)
-    if Measurement.get(console, wide, table).minimum <= console.width:
+    if Measurement.get(console, wide, table).maximum <= console.width:
         console.print(table)
     else:
         for layer in layers:
@@ -50,10 +50,13 @@ def _head(report: LayerReport, shown: int) -> Iterator[str]:
 def _tail(report: LayerReport) -> Iterator[str]:
     lowest = min(report.errors.layers, key=lambda layer: layer.sqnr_db)
     last = report.errors.layers[-1]
-    yield (
-        f"SQNR is lowest at {lowest.layer} ({lowest.sqnr_db:.1f} dB) and "
-        f"{last.sqnr_db:.1f} dB at {last.layer}, the end"
-    )
+    if lowest is last:
+        yield f"SQNR is lowest at the end, {last.layer}: {last.sqnr_db:.1f} dB"
+    else:
+        yield (
+            f"SQNR is lowest at {lowest.layer}, {lowest.sqnr_db:.1f} dB; at the end, "
+            f"{last.layer}, it is {last.sqnr_db:.1f} dB"
+        )
     missing = report.errors.missing
     if missing:
         count = f"{len(missing)} layer{'s' if len(missing) > 1 else ''}"
