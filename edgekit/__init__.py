@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
+    from edgekit.debug import debug_layers
     from edgekit.errors import (
         ConversionError,
         DataError,
@@ -45,6 +46,7 @@ __all__ = [
     "SourceError",
     "UsageError",
     "__version__",
+    "debug_layers",
     "load_recipe",
     "quantize",
 ]
@@ -52,6 +54,7 @@ __all__ = [
 _HOME = {
     "Recipe": "edgekit.recipe.schema",
     "Report": "edgekit.report",
+    "debug_layers": "edgekit.debug",
     "load_recipe": "edgekit.recipe.load",
     "quantize": "edgekit.pipeline",
 }

@@ -20,6 +20,10 @@ VERBS = {
         "edgekit.cli.quantize:quantize",
         "Quantize a model, measure what that cost and gained, and judge it.",
     ),
+    "debug": (
+        "edgekit.cli.debug:debug",
+        "Show where a quantized model loses accuracy, layer by layer.",
+    ),
     "init": (
         "edgekit.cli.init:init",
         "Look into MODEL and write a commented recipe for it.",

@@ -105,10 +105,11 @@ def _compare(name: str, reference: Array, candidate: Array) -> OutputFidelity:
         max_abs = max(max_abs, float(np.abs(error).max(initial=0.0)))
     if not np.isfinite([signal, power]).all():
         raise MismatchError(f"output '{name}' holds infinite values: its error has no size")
-    return OutputFidelity(_sqnr_db(signal, noise), max_abs, _cosine(product, signal, power))
+    return OutputFidelity(sqnr_db(signal, noise), max_abs, _cosine(product, signal, power))
 
 
-def _sqnr_db(signal: float, noise: float) -> float:
+def sqnr_db(signal: float, noise: float) -> float:
+    """Of two powers, within the limit."""
     if noise == 0.0:
         return SQNR_LIMIT_DB
     if signal == 0.0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -10,10 +11,15 @@ from typing import Any
 
 from edgekit.cache import file_sha256
 from edgekit.data import Dataset
+from edgekit.errors import UsageError, Where
 from edgekit.fetch import tree_sha256
+from edgekit.recipe.load import validated
+from edgekit.recipe.schema import Recipe
+from edgekit.recipe.yaml_source import Document, Place
 from edgekit.version import __version__
 
 SCHEMA = 1
+FILE = "manifest.json"
 # Whatever can change a byte of the artefact or a digit of the report.
 _TOOLS = (
     "ai-edge-litert",
@@ -60,6 +66,26 @@ def manifest(
         "platform": platform.platform(),
         "stages": stages,
     }
+
+
+def recipe_of_run(folder: Path) -> Recipe:
+    """The recipe that the run in ``folder`` was made by, as it was resolved then.
+
+    Raises:
+        UsageError: no run folder, or a manifest that cannot be read.
+        RecipeError: a recipe that this edgekit takes no more.
+    """
+    file = folder / FILE
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))["recipe"]
+    except OSError as error:
+        raise UsageError(
+            f"{folder} is no run folder: it has no readable {FILE}",
+            hint="Give the folder that edgekit quantize made, or the files themselves.",
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"not a manifest of a run: {error}", where=Where(str(file))) from error
+    return validated(Document(found, {(): Place(str(file))}))
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ this room take and return ``bytes``; the object tree stays inside them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -184,6 +184,23 @@ def add_tensor(
         tensor.buffer = len(model.buffers) - 1
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1
+
+
+def make_signature(
+    key: str, inputs: Iterable[tuple[str, int]], outputs: Iterable[tuple[str, int]]
+) -> Any:
+    """A signature of the main subgraph; ends are pairs of name and tensor index."""
+
+    def entry(name: str, index: int) -> Any:
+        made = schema().TensorMapT()
+        made.name, made.tensorIndex = name.encode(), index
+        return made
+
+    signature = schema().SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = key.encode(), 0
+    signature.inputs = [entry(*end) for end in inputs]
+    signature.outputs = [entry(*end) for end in outputs]
+    return signature
 
 
 def text(name: bytes | str | None) -> str:

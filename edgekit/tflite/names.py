@@ -55,21 +55,14 @@ def tensorflow_names(
     for inner in model.subgraphs[1:]:
         for tensor in inner.tensors:
             tensor.name = _unique(tensorflow_layer(flatbuffer.text(tensor.name)), taken).encode()
-    made = flatbuffer.schema().SignatureDefT()
-    made.signatureKey, made.subgraphIndex = signature.encode(), 0
-    made.inputs = _entries(model.subgraphs[0].inputs, inputs)
-    made.outputs = _entries(model.subgraphs[0].outputs, outputs)
+    graph = model.subgraphs[0]
+    made = flatbuffer.make_signature(
+        signature,
+        zip(inputs, map(int, graph.inputs), strict=True),
+        zip(outputs, map(int, graph.outputs), strict=True),
+    )
     model.signatureDefs = [made]
     return flatbuffer.pack(model)
-
-
-def _entries(indices: Sequence[int], names: Sequence[str]) -> list[Any]:
-    entries = []
-    for index, name in zip(indices, names, strict=True):
-        entry = flatbuffer.schema().TensorMapT()
-        entry.name, entry.tensorIndex = name.encode(), int(index)
-        entries.append(entry)
-    return entries
 
 
 def _rename(

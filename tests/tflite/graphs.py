@@ -8,7 +8,7 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.tflite.flatbuffer import unpack
+from edgekit.tflite.flatbuffer import text, unpack
 from tests import tflite_models as models
 
 Array = npt.NDArray[Any]
@@ -101,6 +101,49 @@ def varied(seed: int = 0) -> bytes:
     graph.inputs = {"x": x}
     graph.outputs = {"conv": conv, "best": best, "shifted": shifted}
     return models.write([graph], {"serving_default": 0})
+
+
+CHAIN = ("first", "second", "third", "sum", "flat", "scores")
+"""What the operators of ``chain`` write, in their order."""
+
+
+def chain(seed: int = 0) -> bytes:
+    """Three convolutions, a sum of the first and the third, RESHAPE, fully connected."""
+    rng = np.random.default_rng(seed)
+    graph = models.Graph()
+    x = graph.tensor("x", SHAPE)
+
+    def conv(source: int, name: str, channels: int, activation: int) -> int:
+        kernel = rng.normal(0, 0.3, (8, 3, 3, channels))
+        weights = graph.tensor(f"{name}_kernel", kernel.shape, data=kernel)
+        bias = graph.tensor(f"{name}_bias", (8,), data=rng.normal(0, 0.1, 8))
+        out = graph.tensor(name, (1, 6, 6, 8))
+        options = conv_options(fusedActivationFunction=activation)
+        graph.operator("CONV_2D", [source, weights, bias], [out], **options)
+        return out
+
+    first = conv(x, "first", 3, 1)
+    third = conv(conv(first, "second", 8, 1), "third", 8, 0)
+    total, flat = graph.tensor("sum", (1, 6, 6, 8)), graph.tensor("flat", (1, 288))
+    graph.operator("ADD", [first, third], [total], table="AddOptions")
+    shape = graph.tensor("shape", (2,), "int32", np.array([1, 288]))
+    graph.operator("RESHAPE", [total, shape], [flat], table="ReshapeOptions", newShape=[1, 288])
+    matrix = graph.tensor("matrix", (5, 288), data=rng.normal(0, 0.1, (5, 288)))
+    scores = graph.tensor("scores", (1, 5))
+    graph.operator("FULLY_CONNECTED", [flat, matrix], [scores], table="FullyConnectedOptions")
+    graph.inputs, graph.outputs = {"x": x}, {"scores": scores}
+    return models.write([graph], {"serving_default": 0})
+
+
+def with_coarse_weights(data: bytes, name: str, levels: int) -> bytes:
+    """``data`` with the constant ``name`` rounded to so many levels to each side of zero."""
+    model = unpack(data)
+    (tensor,) = (each for each in model.subgraphs[0].tensors if text(each.name) == name)
+    values = np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.float32)
+    step = np.abs(values).max() / levels
+    rounded = (np.round(values / step) * step).astype(np.float32)
+    model.buffers[tensor.buffer].data = np.frombuffer(rounded.tobytes(), np.uint8)
+    return _as_generated(model)
 
 
 def with_constants_behind(data: bytes) -> bytes:
