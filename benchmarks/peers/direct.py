@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,9 @@ SIGNATURE = "serving_default"
 
 
 def main(tool: str, way: str, job_file: str, out: str) -> None:
-    package, call = TOOLS[tool]
+    module, call = TOOLS[tool]
     seconds = call(way, json.loads(Path(job_file).read_text()), Path(out))
+    package = packages_distributions()[module][0]  # tensorflow is tensorflow-cpu in some
     told = {"seconds": seconds, "version": f"{package} {version(package)}"}
     Path(f"{out}.json").write_text(json.dumps(told))
 
@@ -109,14 +110,14 @@ def onnx_tf_saved_model(way: str, job: direct.Job, out: Path) -> float:
 
 
 TOOLS: dict[str, tuple[str, Callable[[str, direct.Job, Path], float]]] = {
-    "engine": ("ai-edge-quantizer", by_engine),
+    "engine": ("ai_edge_quantizer", by_engine),
     "ort": ("onnxruntime", by_ort),
     "nncf": ("nncf", by_nncf),
     "converter": ("tensorflow", by_converter),
     "onnx2tf": ("onnx2tf", onnx2tf_saved_model),
-    "onnx-tf": ("onnx-tf", onnx_tf_saved_model),
+    "onnx-tf": ("onnx_tf", onnx_tf_saved_model),
 }
-"""The package whose version is told, and the call."""
+"""The module whose package and version are told, and the call."""
 
 
 def calibration(job: direct.Job) -> np.ndarray:

@@ -83,16 +83,18 @@ def make_row(peer: Peer, work: Work, folder: Path) -> Row:
     folder.mkdir()
     try:
         made = peer.make(work, folder)
-    except (RuntimeError, EdgekitError) as error:
-        return Row(peer.name, peer.format, failed=last_line(str(error)))
+    except EdgekitError as error:
+        return Row(peer.name, peer.format, failed=error.message)
+    except RuntimeError as error:
+        return Row(peer.name, peer.format, failed=last_words(str(error)))
     return Row(peer.name, peer.format, made.file, made)
 
 
-def last_line(text: str) -> str:
-    """Where a program that failed says why; a hint that edgekit adds below is left out."""
+def last_words(text: str) -> str:
+    """Where a program that failed says why: what edgekit told, else the last line of all."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error:")]
-    return (errors or lines or ["it did not say why"])[-1]
+    told = [number for number, line in enumerate(lines) if line.lower().startswith("error:")]
+    return " ".join(lines[told[-1] :] if told else lines[-1:]) or "it did not say why"
 
 
 def measured(rows: Sequence[Row], work: Work, rounds: int) -> list[Row]:

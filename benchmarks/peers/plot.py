@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from benchmarks.peers.measure import Compared, Row
 from benchmarks.peers.work import EVAL
 
-WIDTH, NAMES, BAR_AREA, BAR, STEP, TITLE = 960, 270, 270, 16, 24, 64
+WIDTH, NAMES, BAR_AREA, BAR, STEP, TITLE = 960, 270, 270, 16, 24, 72
 VALUE = 60
 """Room behind a bar for its value."""
 EDGEKIT, OTHERS, TEXT, GRID = "#1f6fb4", "#a9b4bf", "#20262c", "#e3e7eb"
