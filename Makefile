@@ -10,7 +10,7 @@ LOCK_VENV := build/lock
 # Named because the default of torch brings gigabytes of CUDA with it.
 LOCK_TORCH ?= 2.13.0
 
-.PHONY: help demo test test-slow bench bench-torch bench-torch-choices bench-tf bench-onnx lint lock clean
+.PHONY: help demo test test-slow bench bench-torch bench-torch-choices bench-tf bench-onnx bench-peers lint lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -54,6 +54,10 @@ bench-onnx: ## the ONNX bridges and ONNX Runtime INT8 beside direct calls; about
 	@.ci/environment demo,tensorflow,onnx,audio
 	$(BIN)/edgekit bridge setup --all
 	$(BIN)/python -m benchmarks.onnx_bridges $(ARGS)
+
+bench-peers: ## edgekit beside the other quantizers, same model and crops; about half an hour
+	@.ci/environment demo,onnx
+	$(BIN)/python -m benchmarks.peers $(ARGS)
 
 lock: ## make constraints.txt anew from the ranges in setup.cfg
 	rm -rf $(LOCK_VENV)

@@ -246,6 +246,9 @@ def _interpreter(file: Path, threads: int) -> Any:
 
 
 def _stored(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
+    """``values`` [1, H, W, C] as the model wants them, some of which take [1, C, H, W]."""
+    if values.shape != tuple(detail["shape"]):
+        values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))
     if detail["dtype"] == np.float32:
         return values
     scale, zero = detail["quantization"]
