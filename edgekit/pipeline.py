@@ -154,6 +154,8 @@ def _quantize(
     with run.stage(stage_name, reused="calibration statistics") as stage:
         quantized = load_method(method).quantize(job)
         stage.cached = quantized.calibration_cached
+    for warning in quantized.warnings:
+        run.note(warning)
     made = (quantized.artefact, *quantized.alternatives.values())
     files = [each.path for each in made if each.format is ArtefactFormat.TFLITE]
     if files:

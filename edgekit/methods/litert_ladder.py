@@ -22,11 +22,16 @@ from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import Predictions, predict
 from edgekit.tflite.graph import parse_graph
 
+Warn = Callable[[str], None]
+
 if TYPE_CHECKING:
     from edgekit.data import Dataset
     from edgekit.recipe.schema import QuantizeSpec
 
 AUTO = "auto"
+CHEAP_ESTIMATORS = ("minmax", "mean_minmax")
+"""They need extremes alone, of which one pass is enough for all."""
+ALL_ESTIMATORS = (*CHEAP_ESTIMATORS, "percentile", "mse")
 FAILURES = (ConversionError, SessionError, MissingError)
 ROUNDING_SAMPLES = 100
 BIAS_SAMPLES = 24
@@ -35,10 +40,11 @@ EQUALIZE_SAMPLES = 32
 
 @dataclass(frozen=True)
 class Climbed:
-    """The rung that was kept, and all of them side by side."""
+    """The rung that was kept, and all of them side by side; ``warnings`` were said already."""
 
     best: Built
     choice: Choice
+    warnings: tuple[str, ...]
 
 
 def climb(job: QuantizeJob, ground: Built) -> Climbed:
@@ -59,15 +65,21 @@ def climb(job: QuantizeJob, ground: Built) -> Climbed:
     found: list[Candidate] = []
     made: dict[str, Built] = {}
     best = ground
+    warnings: list[str] = []
+
+    def warn(text: str) -> None:
+        warnings.append(text)
+        job.progress.warn(text)
+
     for rung in _rungs(job.options):
         start = time.perf_counter()
         try:
-            reached = rung.climb(job, best)
+            reached = rung.climb(job, best, warn)
             if reached is None:
                 continue
             candidate = _measured(job, rung.name, reached, dev, reference)
         except FAILURES as error:
-            job.progress.warn(f"{rung.name}: left out: {error.message}")
+            warn(f"rung {rung.name} is left out: {error.message}")
             found.append(Candidate(rung.name, _since(start), error=error.message))
             continue
         found.append(replace(candidate, seconds=_since(start)))
@@ -81,7 +93,7 @@ def climb(job: QuantizeJob, ground: Built) -> Climbed:
             hint="quantize.effort: fast makes no attempt to mend anything.",
         )
     choice = choose("rung", found, on)
-    return Climbed(made[choice.chosen], choice)
+    return Climbed(made[choice.chosen], choice, tuple(warnings))
 
 
 @dataclass(frozen=True)
@@ -89,20 +101,29 @@ class Rung:
     """``climb`` goes on from the best so far; ``None`` where there is nothing for it to do."""
 
     name: str
-    climb: Callable[[QuantizeJob, Built], Built | None]
+    climb: Callable[[QuantizeJob, Built, Warn], Built | None]
 
 
 def _rungs(options: QuantizeSpec) -> Iterator[Rung]:
-    yield Rung("ranges", lambda job, ground: ground)
+    """From the cheapest on. Estimators come before what is computed with their ranges."""
+    yield Rung("ranges", lambda job, ground, warn: ground)
+    others = CHEAP_ESTIMATORS if options.effort == "balanced" else ALL_ESTIMATORS
+    for estimator in others:
+        if estimator != options.estimator:
+            yield Rung(f"ranges {estimator}", partial(_estimated, estimator=estimator))
     if not options.per_channel:
         return  # the grids that the others round to are by channel
     yield Rung("equalized", _equalized)
-    yield Rung("bias", partial(_solved, feedback=False, most=BIAS_SAMPLES))
+    yield Rung("biases", partial(_solved, feedback=False, most=BIAS_SAMPLES))
     if options.effort != "balanced":
         yield Rung("rounded", partial(_solved, feedback=True, most=ROUNDING_SAMPLES))
 
 
-def _equalized(job: QuantizeJob, before: Built) -> Built | None:
+def _estimated(job: QuantizeJob, before: Built, warn: Warn, *, estimator: str) -> Built:
+    return build(job, before.reference, estimator)
+
+
+def _equalized(job: QuantizeJob, before: Built, warn: Warn) -> Built | None:
     from edgekit.optimize.solve import equalized
 
     with job.progress.task("Equalizing channels"):
@@ -110,7 +131,7 @@ def _equalized(job: QuantizeJob, before: Built) -> Built | None:
     return None if data is None else build(job, data, before.estimator)
 
 
-def _solved(job: QuantizeJob, before: Built, *, feedback: bool, most: int) -> Built:
+def _solved(job: QuantizeJob, before: Built, warn: Warn, *, feedback: bool, most: int) -> Built:
     from edgekit.optimize.solve import solved, spread
 
     doing = "Rounding weights" if feedback else "Correcting biases"
@@ -124,7 +145,7 @@ def _solved(job: QuantizeJob, before: Built, *, feedback: bool, most: int) -> Bu
             advance=bar.advance,
         )
     for layer, why in found.nearest.items():
-        job.progress.warn(f"{layer} is rounded to the nearest: {why}")
+        warn(f"{layer} is rounded to the nearest: {why}")
     return rebuild(job, before, found.data)
 
 

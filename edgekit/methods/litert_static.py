@@ -10,6 +10,7 @@ from edgekit.methods.litert_build import build
 from edgekit.methods.litert_engine import engine_name
 from edgekit.methods.litert_ladder import climb
 from edgekit.methods.method import Method, Quantized, QuantizeJob
+from edgekit.tflite.hard_cases import hard_cases
 from edgekit.tflite.names import unique_names
 from edgekit.tflite.rewrite import rewrite_for_int8
 from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFormat
@@ -23,11 +24,15 @@ class LitertStatic:
         data, rewritten = rewrite_for_int8(unique_names(float_file.read_bytes()))
         for line in rewritten:
             job.progress.note(f"rewrote {line} exactly, so that it can run in INT8")
+        warnings = tuple(map(str, hard_cases(data)))
+        for warning in warnings:
+            job.progress.warn(warning)
         built = build(job, data, job.options.estimator)
         choices: tuple[Choice, ...] = ()
         if job.options.effort != "fast":
             climbed = climb(job, built)
             built, choices = climbed.best, (climbed.choice,)
+            warnings += climbed.warnings
         file = job.folder / "model.tflite"
         file.write_bytes(built.quantized)
         artefact = Artefact(
@@ -46,6 +51,7 @@ class LitertStatic:
             baseline=job.model,
             calibration_cached=built.cached,
             choices=choices,
+            warnings=warnings,
         )
 
 

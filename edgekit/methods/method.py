@@ -65,13 +65,15 @@ class Quantized:
     """What a method made. ``baseline`` is the float model in the artefact's own format, which size
     and speed are compared with; ``calibration_cached`` says whether the samples were run at all;
     ``alternatives`` are artefacts of the same model made otherwise, by what each is called in the
-    report, where they are measured beside it; ``choices`` is what was chosen on dev on the way."""
+    report, where they are measured beside it; ``choices`` is what was chosen on dev on the way;
+    ``warnings`` are sentences for the report that the method has said already."""
 
     artefact: Artefact
     baseline: SourceModel
     calibration_cached: bool
     alternatives: Mapping[str, Artefact] = field(default_factory=dict)
     choices: tuple[Choice, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Method(Protocol):
