@@ -56,7 +56,7 @@ def calibration_cost(job: TorchJob, threads: int = 1) -> Figure:
 
             with SilentProgress().task("") as task:
                 found = collect_extremes(prepared.observers, run, fed, task)
-            estimate(found, options.estimator, exact=prepared.outputs)
+            estimate(found, options.estimator, exact=prepared.ends)
 
         def plain() -> None:
             with torch.inference_mode():

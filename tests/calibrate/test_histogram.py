@@ -91,5 +91,6 @@ def test_a_builder_counts_by_lots(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_and_what_is_not_finite_count_nothing() -> None:
     assert same(histogram_of(np.zeros(0, np.float32)), EMPTY)
     assert same(histogram_of(np.float32([np.nan, np.inf, -np.inf])), EMPTY)
+    assert same(histogram_of(np.float32([np.inf, -np.inf])), EMPTY)
     assert histogram_of(np.float32([np.nan, 2.0])).counts.tolist() == [1]
     assert same(merged([]), EMPTY)
