@@ -119,6 +119,16 @@ def test_operators_rewritten_for_int8_are_compared_as_rewritten() -> None:
     assert by_name(found)["act"].op == "MAXIMUM"
 
 
+def test_equalized_channels_are_compared_without_their_factors() -> None:
+    data = graphs.separable()
+    factor = np.array([1, 2, 4, 8, 16, 1, 3, 5.0])
+    found = compared(data, quantized(graphs.separable(factor)))
+    assert found.equalized == ("inner", "padded")
+    for name in ("inner", "padded", "spread", "scores"):
+        assert by_name(found)[name].sqnr_db > 25
+    assert compared(data, quantized(data)).equalized == ()
+
+
 def test_weights_alone_leave_activations_float() -> None:
     data = graphs.chain()
     found = by_name(compared(data, graphs.with_coarse_weights(data, "third_kernel", levels=7)))
