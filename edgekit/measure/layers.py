@@ -102,7 +102,7 @@ def layer_errors(
     into.
 
     Raises:
-        MismatchError: hardly a name is in both graphs.
+        MismatchError: hardly a name is in both graphs, or the first has no float32.
         SessionError: a model fails, or its values are NaN or infinite; the first layer is named.
         DataError: no samples.
     """
@@ -121,6 +121,11 @@ def layer_errors(
         )
     factors = channel_factors(reference, quantized)
     sums = _Sums(seen.graph, pairs, factors)
+    if not sums.order:
+        raise MismatchError(
+            "the float model has no float32 activation to compare",
+            hint="Give the float32 .tflite that this model was quantized from.",
+        )
     with TemporaryDirectory(prefix="edgekit-layers-") as folder, ExitStack() as opened:
         sessions = []
         for number, graph in enumerate((seen, kept, loose)):
@@ -185,18 +190,18 @@ class _Sums:
     def __init__(self, graph: Graph, pairs: Pairs, factors: Mapping[int, Array]) -> None:
         self._graph = graph
         self._pairs = pairs
-        self._order = [
+        self.order = [
             index
             for index in activations(graph)
             if index in pairs.stored and graph.tensors[index].dtype == "float32"
         ]
         self._grids: dict[int, Grid | None] = {}
-        for index in self._order:
+        for index in self.order:
             grid = grid_of(pairs.stored[index])
             factor = factors.get(index)
             self._grids[index] = grid.over(factor) if grid and factor is not None else grid
-        self._errors = {index: ErrorSums() for index in self._order}
-        self._own = {index: OwnSums() for index in self._order if self._known_inputs(index)}
+        self._errors = {index: ErrorSums() for index in self.order}
+        self._own = {index: OwnSums() for index in self.order if self._known_inputs(index)}
 
     def _known_inputs(self, index: int) -> bool:
         op = self._graph.producer.get(index)
@@ -211,7 +216,7 @@ class _Sums:
         read: Mapping[int, Array],
         alone: Mapping[int, Array],
     ) -> None:
-        for index in self._order:
+        for index in self.order:
             grid = self._grids[index]
             self._errors[index].add(floats[index], read[index], grid)
             if not self._errors[index].finite:
@@ -226,7 +231,7 @@ class _Sums:
                 self._own[index].add(exact, read[index], grid)
 
     def layers(self) -> tuple[LayerError, ...]:
-        return tuple(map(self._layer, self._order))
+        return tuple(map(self._layer, self.order))
 
     def _layer(self, index: int) -> LayerError:
         error, grid = self._errors[index], self._grids[index]

@@ -152,6 +152,12 @@ def test_another_model_is_refused() -> None:
     assert "quantized from" in (caught.value.hint or "")
 
 
+def test_a_float_model_that_is_none_is_refused() -> None:
+    data = quantized(graphs.chain())
+    with pytest.raises(MismatchError, match="no float32 activation"):
+        layer_errors(data, data, random_samples(graphs.chain()), SilentProgress(), threads=1)
+
+
 def test_no_samples_are_refused() -> None:
     data = graphs.chain()
     with pytest.raises(DataError, match="no samples"):
