@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from edgekit.errors import DataError, MismatchError, SessionError
 from edgekit.numerics.fidelity import sqnr_db
 from edgekit.numerics.tensor_error import ErrorSums, Grid, OwnSums
@@ -20,6 +22,7 @@ from edgekit.progress import Progress, track
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import stored_feeds
 from edgekit.runtimes.session import Session
+from edgekit.tflite.channel_factors import channel_factors
 from edgekit.tflite.graph import Graph, parse_graph
 from edgekit.tflite.names import unique_names
 from edgekit.tflite.pairs import Pairs, activations, grid_of, pair, real
@@ -81,11 +84,13 @@ def ranked(layers: Iterable[LayerError]) -> tuple[LayerError, ...]:
 @dataclass(frozen=True)
 class LayerErrors:
     """``layers`` in the order of the graph; ``missing`` are activations of the float graph that the
-    quantized one does not have."""
+    quantized one does not have. Of the ``equalized`` ones each channel is stored times a factor,
+    which is taken out before anything is compared."""
 
     layers: tuple[LayerError, ...]
     missing: tuple[str, ...]
     samples: int
+    equalized: tuple[str, ...] = ()
 
 
 def layer_errors(
@@ -97,7 +102,7 @@ def layer_errors(
     into.
 
     Raises:
-        MismatchError: hardly a name is in both graphs.
+        MismatchError: hardly a name is in both graphs, or the first has no float32.
         SessionError: a model fails, or its values are NaN or infinite; the first layer is named.
         DataError: no samples.
     """
@@ -114,7 +119,13 @@ def layer_errors(
             f"float model have no counterpart of their name and shape, e.g. {pairs.missing[0]}",
             hint="Give the float .tflite that this model was quantized from.",
         )
-    sums = _Sums(seen.graph, pairs)
+    factors = channel_factors(reference, quantized)
+    sums = _Sums(seen.graph, pairs, factors)
+    if not sums.order:
+        raise MismatchError(
+            "the float model has no float32 activation to compare",
+            hint="Give the float32 .tflite that this model was quantized from.",
+        )
     with TemporaryDirectory(prefix="edgekit-layers-") as folder, ExitStack() as opened:
         sessions = []
         for number, graph in enumerate((seen, kept, loose)):
@@ -127,14 +138,19 @@ def layer_errors(
             floats = _run(sessions[0], seen, sample)
             stored = _run(sessions[1], kept, sample)
             read = {
-                index: real(stored[pairs.stored[index].index], pairs.stored[index])
-                for index in pairs.stored
+                index: real(stored[tensor.index], tensor) for index, tensor in pairs.stored.items()
+            }
+            read |= {
+                index: np.divide(read[index], factor, dtype=np.float32)
+                for index, factor in factors.items()
+                if index in read
             }
             alone = _run_loose(sessions[2], loose, {**floats, **read})
             sums.add(sample, floats, read, alone)
     if not listed:
         raise DataError("there are no samples to compare the layers on")
-    return LayerErrors(sums.layers(), pairs.missing, len(listed))
+    equalized = tuple(seen.graph.tensors[index].name for index in factors)
+    return LayerErrors(sums.layers(), pairs.missing, len(listed), equalized)
 
 
 def _as_quantized(reference: bytes, quantized: Graph) -> bytes:
@@ -171,17 +187,21 @@ def _run_loose(
 class _Sums:
     """What is summed up of each float activation that has a counterpart."""
 
-    def __init__(self, graph: Graph, pairs: Pairs) -> None:
+    def __init__(self, graph: Graph, pairs: Pairs, factors: Mapping[int, Array]) -> None:
         self._graph = graph
         self._pairs = pairs
-        self._order = [
+        self.order = [
             index
             for index in activations(graph)
             if index in pairs.stored and graph.tensors[index].dtype == "float32"
         ]
-        self._grids: dict[int, Grid | None] = {i: grid_of(pairs.stored[i]) for i in self._order}
-        self._errors = {index: ErrorSums() for index in self._order}
-        self._own = {index: OwnSums() for index in self._order if self._known_inputs(index)}
+        self._grids: dict[int, Grid | None] = {}
+        for index in self.order:
+            grid = grid_of(pairs.stored[index])
+            factor = factors.get(index)
+            self._grids[index] = grid.over(factor) if grid and factor is not None else grid
+        self._errors = {index: ErrorSums() for index in self.order}
+        self._own = {index: OwnSums() for index in self.order if self._known_inputs(index)}
 
     def _known_inputs(self, index: int) -> bool:
         op = self._graph.producer.get(index)
@@ -196,7 +216,7 @@ class _Sums:
         read: Mapping[int, Array],
         alone: Mapping[int, Array],
     ) -> None:
-        for index in self._order:
+        for index in self.order:
             grid = self._grids[index]
             self._errors[index].add(floats[index], read[index], grid)
             if not self._errors[index].finite:
@@ -211,7 +231,7 @@ class _Sums:
                 self._own[index].add(exact, read[index], grid)
 
     def layers(self) -> tuple[LayerError, ...]:
-        return tuple(map(self._layer, self._order))
+        return tuple(map(self._layer, self.order))
 
     def _layer(self, index: int) -> LayerError:
         error, grid = self._errors[index], self._grids[index]
@@ -219,16 +239,16 @@ class _Sums:
         if index in self._own:
             noise = self._own[index]
             own = OwnError(sqnr_db(error.signal, noise.noise), *noise.shares())
-        producer = self._graph.producer.get(index)
+        producer, stored = self._graph.producer.get(index), self._pairs.stored[index]
         return LayerError(
             layer=self._graph.tensors[index].name,
             op=INPUT if producer is None else producer.name,
-            dtype=self._pairs.stored[index].dtype,
+            dtype=stored.dtype,
             sqnr_db=error.sqnr_db,
             bias=error.mean / error.rms if error.rms else 0.0,
-            bias_steps=None if grid is None else error.mean / grid.step,
+            bias_steps=None if grid is None else error.mean_steps(grid),
             constant_share=error.constant_share,
             clipped=None if grid is None else error.outside_share,
-            step=None if grid is None else grid.step,
+            step=None if grid is None else stored.scales[0],
             own=own,
         )

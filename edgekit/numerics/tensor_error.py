@@ -16,11 +16,16 @@ from edgekit.types import Array
 
 @dataclass(frozen=True)
 class Grid:
-    """The real values a tensor can store: ``low`` to ``high``, ``step`` apart."""
+    """The real values a tensor can store: ``low`` to ``high``, ``step`` apart; one value each, or
+    one a channel along the last axis."""
 
-    step: float
-    low: float
-    high: float
+    step: float | Array
+    low: float | Array
+    high: float | Array
+
+    def over(self, factor: Array) -> Grid:
+        """The same where every channel is stored times its ``factor``."""
+        return Grid(self.step / factor, self.low / factor, self.high / factor)
 
     def outside(self, values: Array) -> Array:
         """bool, as ``values``: what loses more than rounding, being over half a step beyond."""
@@ -34,7 +39,7 @@ class Grid:
         return np.asarray((steps - zero) * self.step, dtype=np.float32)
 
     @property
-    def span(self) -> float:
+    def span(self) -> float | Array:
         return self.high - self.low
 
 
@@ -76,6 +81,12 @@ class ErrorSums:
     def mean(self) -> float:
         """The mean error."""
         return self._sum / self.count if self.count else 0.0
+
+    def mean_steps(self, grid: Grid) -> float:
+        """The mean error in steps."""
+        if self._channels is None or not self.count:
+            return 0.0
+        return float((self._channels / grid.step).sum()) / self.count
 
     @property
     def rms(self) -> float:

@@ -43,6 +43,7 @@ class LayerReport:
             "samples": self.errors.samples,
             "hard_cases": [dataclasses.asdict(case) for case in self.hard_cases],
             "missing": list(self.errors.missing),
+            "equalized": list(self.errors.equalized),
             "layers": layers_to_list(self.errors),
         }
 

@@ -57,6 +57,12 @@ def _tail(report: LayerReport) -> Iterator[str]:
             f"SQNR is lowest at {lowest.layer}, {lowest.sqnr_db:.1f} dB; at the end, "
             f"{last.layer}, it is {last.sqnr_db:.1f} dB"
         )
+    equalized = report.errors.equalized
+    if equalized:
+        yield (
+            f"{len(equalized)} layers hold equalized channels, compared with their factors taken "
+            "out"
+        )
     missing = report.errors.missing
     if missing:
         count = f"{len(missing)} layer{'s' if len(missing) > 1 else ''}"

@@ -224,13 +224,13 @@ _KINDS = (
         "hard-swish",
         _is_hard_swish,
         "its small negative values share one range with large positive ones",
-        "choose ranges by effort: balanced or more rather than by the extremes",
+        "take effort: balanced or more, whose ranges do not rest on the extremes alone",
     ),
     _Kind(
         "swish",
         _is_swish,
         "its small negative values share one range with large positive ones",
-        "choose ranges by effort: balanced or more rather than by the extremes",
+        "take effort: balanced or more, whose ranges do not rest on the extremes alone",
     ),
     _Kind(
         "softmax inside the graph",

@@ -11,6 +11,8 @@ from edgekit.runtimes.quantized_io import dequantize
 from edgekit.tflite.graph import Graph, Tensor
 from edgekit.types import Array, QuantParams
 
+_STORED = frozenset({"int8", "uint8", "int16"})
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -53,7 +55,7 @@ def activations(graph: Graph) -> tuple[int, ...]:
 
 def _stored(graph: Graph, tensor: Tensor) -> Tensor:
     """The integer tensor behind a float one that only converts from it or to it."""
-    if tensor.scales:
+    if params_of(tensor) is not None:
         return tensor
     producer = graph.producer.get(tensor.index)
     if producer is not None and producer.name == "DEQUANTIZE":
@@ -79,7 +81,8 @@ def grid_of(tensor: Tensor) -> Grid | None:
 
 
 def params_of(tensor: Tensor) -> QuantParams | None:
-    if len(tensor.scales) != 1:
+    """Of a tensor of one scale; ``None`` for a float one, which may carry a scale all the same."""
+    if len(tensor.scales) != 1 or tensor.dtype not in _STORED:
         return None
     return QuantParams(tensor.scales[0], tensor.zero_points[0] if tensor.zero_points else 0)
 

@@ -119,6 +119,16 @@ def test_operators_rewritten_for_int8_are_compared_as_rewritten() -> None:
     assert by_name(found)["act"].op == "MAXIMUM"
 
 
+def test_equalized_channels_are_compared_without_their_factors() -> None:
+    data = graphs.separable()
+    factor = np.array([1, 2, 4, 8, 16, 1, 3, 5.0])
+    found = compared(data, quantized(graphs.separable(factor)))
+    assert found.equalized == ("inner", "padded")
+    for name in ("inner", "padded", "spread", "scores"):
+        assert by_name(found)[name].sqnr_db > 25
+    assert compared(data, quantized(data)).equalized == ()
+
+
 def test_weights_alone_leave_activations_float() -> None:
     data = graphs.chain()
     found = by_name(compared(data, graphs.with_coarse_weights(data, "third_kernel", levels=7)))
@@ -140,6 +150,12 @@ def test_another_model_is_refused() -> None:
     with pytest.raises(MismatchError, match="no counterpart") as caught:
         compared(graphs.chain(), quantized(graphs.activated("RELU")))
     assert "quantized from" in (caught.value.hint or "")
+
+
+def test_a_float_model_that_is_none_is_refused() -> None:
+    data = quantized(graphs.chain())
+    with pytest.raises(MismatchError, match="no float32 activation"):
+        layer_errors(data, data, random_samples(graphs.chain()), SilentProgress(), threads=1)
 
 
 def test_no_samples_are_refused() -> None:

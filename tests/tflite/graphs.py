@@ -135,6 +135,36 @@ def chain(seed: int = 0) -> bytes:
     return models.write([graph], {"serving_default": 0})
 
 
+def separable(factor: Array | None = None, seed: int = 0) -> bytes:
+    """Convolution with RELU, PAD, depthwise, RESHAPE, fully connected: ``inner`` and ``padded``
+    hold eight channels, each times its ``factor``, which the depthwise takes out."""
+    rng = np.random.default_rng(seed)
+    scaled = np.ones(8) if factor is None else factor
+    graph = models.Graph()
+    x = graph.tensor("x", SHAPE)
+    kernel = rng.normal(0, 0.3, (8, 3, 3, 3)) * scaled[:, None, None, None]
+    weights = graph.tensor("kernel", kernel.shape, data=kernel)
+    bias = graph.tensor("bias", (8,), data=rng.normal(0, 0.1, 8) * scaled)
+    inner, padded = graph.tensor("inner", (1, 6, 6, 8)), graph.tensor("padded", (1, 8, 8, 8))
+    graph.operator(
+        "CONV_2D", [x, weights, bias], [inner], **conv_options(fusedActivationFunction=1)
+    )
+    pads = graph.tensor("pads", (4, 2), "int32", np.array([[0, 0], [1, 1], [1, 1], [0, 0]]))
+    graph.operator("PAD", [inner, pads], [padded], table="PadOptions")
+    each = graph.tensor("each", (1, 3, 3, 8), data=rng.normal(0, 0.3, (1, 3, 3, 8)) / scaled)
+    each_bias = graph.tensor("each_bias", (8,), data=rng.normal(0, 0.1, 8))
+    spread, flat = graph.tensor("spread", (1, 6, 6, 8)), graph.tensor("flat", (1, 288))
+    options = conv_options(padding=1, depthMultiplier=1) | {"table": "DepthwiseConv2DOptions"}
+    graph.operator("DEPTHWISE_CONV_2D", [padded, each, each_bias], [spread], **options)
+    shape = graph.tensor("shape", (2,), "int32", np.array([1, 288]))
+    graph.operator("RESHAPE", [spread, shape], [flat], table="ReshapeOptions", newShape=[1, 288])
+    matrix = graph.tensor("matrix", (5, 288), data=rng.normal(0, 0.1, (5, 288)))
+    scores = graph.tensor("scores", (1, 5))
+    graph.operator("FULLY_CONNECTED", [flat, matrix], [scores], table="FullyConnectedOptions")
+    graph.inputs, graph.outputs = {"x": x}, {"scores": scores}
+    return models.write([graph], {"serving_default": 0})
+
+
 def with_coarse_weights(data: bytes, name: str, levels: int) -> bytes:
     """``data`` with the constant ``name`` rounded to so many levels to each side of zero."""
     model = unpack(data)

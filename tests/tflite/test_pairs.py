@@ -35,6 +35,14 @@ def test_inputs_and_outputs_are_matched_by_place_where_names_differ() -> None:
     assert {found.stored[index].name for index in reference.outputs} == {"other_scores"}
 
 
+def test_a_float_tensor_that_carries_a_scale_is_float_all_the_same() -> None:
+    graph = models.float_graph(models.weights())
+    graph.tensors[3].quantization = models.int8_graph(models.weights()).tensors[3].quantization
+    (hidden,) = (t for t in parse_graph(models.write([graph])).tensors if t.name == "hidden")
+    assert hidden.scales
+    assert grid_of(hidden) is None
+
+
 def test_what_has_no_counterpart_is_named() -> None:
     found = pair(parse_graph(graphs.chain()), parse_graph(graphs.activated("RELU")))
     assert set(found.missing) >= {"first", "second", "third"}
