@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 from benchmarks.peers.environments import script_in
 from benchmarks.peers.work import Work
@@ -61,10 +61,21 @@ def edgekit(*overrides: str) -> Callable[[Work, Path], Made]:
             ran = run([*command, "--out", str(out)], accept=FINISHED, env=env)
         report = read_report(out)
         seconds = sum(s["seconds"] for s in report["stages"] if s["name"].startswith("quantize"))
-        chosen = "; ".join(f"{c['of']} {c['chosen']}" for c in report["choices"])
-        return Made(out / "model.tflite", seconds, ran.peak_bytes, chosen)
+        note = "; ".join(chosen(choice) for choice in report["choices"])
+        return Made(out / "model.tflite", seconds, ran.peak_bytes, note)
 
     return make
+
+
+def chosen(choice: Mapping[str, Any]) -> str:
+    """One choice of a report and its candidates, as they were measured on dev."""
+    told = []
+    for each in choice["candidates"]:
+        figures = each["error"] if "error" in each else f"{each['sqnr_db']:.2f} dB"
+        if each.get("agreement") is not None:
+            figures = f"{each['agreement']:.4f}, {figures}"
+        told.append(f"{each['name']} {figures} ({each['seconds']:.1f} s)")
+    return f"{choice['of']} {choice['chosen']}; on dev: {', '.join(told)}"
 
 
 def directly(
@@ -99,7 +110,6 @@ def by_converter(bridge: str) -> Callable[[Work, Path], Made]:
 EXACT = "ai-edge-quantizer, exact min/max"
 """Plain min/max by the engine that edgekit uses too: what sizes and latencies are held against."""
 PEERS: tuple[Peer, ...] = (
-    Peer("edgekit, the recipe", "edgekit", "tflite", edgekit()),
     *(
         Peer(f"edgekit, {effort}", "edgekit", "tflite", edgekit(f"quantize.effort={effort}"))
         for effort in ("fast", "balanced", "best")

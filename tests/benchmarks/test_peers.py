@@ -20,7 +20,7 @@ from benchmarks.peers import plot as plots
 from benchmarks.peers.environments import SPECS, script_in
 from benchmarks.peers.measure import Compared, Row, Timed, last_words, make_row
 from benchmarks.peers.plot import plot
-from benchmarks.peers.rows import EXACT, PEERS, TOOLS, Made, Peer
+from benchmarks.peers.rows import EXACT, PEERS, TOOLS, Made, Peer, chosen
 from benchmarks.peers.table import TARGETS, figures, main_table, other_table, remarks
 from benchmarks.peers.work import EVAL, OTHER_CROPS, OTHER_PHOTOS, Work
 from benchmarks.ratio import Ratio
@@ -162,6 +162,18 @@ def test_of_an_error_that_edgekit_told_all_lines_are_quoted():
     said = "x ended with exit code 2:\nloading\nerror: 1 problem\n  quantize.effort: unknown key\n"
     assert last_words(said) == "error: 1 problem quantize.effort: unknown key"
     assert last_words("\n") == "it did not say why"
+
+
+def test_the_rungs_are_told_as_they_were_on_dev():
+    rungs = [
+        {"name": "ranges", "seconds": 3.04, "agreement": 0.895, "sqnr_db": 18.3},
+        {"name": "bias", "seconds": 1.0, "error": "no torch"},
+        {"name": "rounded", "seconds": 40.0, "agreement": None, "sqnr_db": 23.0},
+    ]
+    assert chosen({"of": "rung", "chosen": "ranges", "candidates": rungs}) == (
+        "rung ranges; on dev: ranges 0.8950, 18.30 dB (3.0 s), bias no torch (1.0 s), "
+        "rounded 23.00 dB (40.0 s)"
+    )
 
 
 def test_a_row_is_json_with_its_intervals(tmp_path):
