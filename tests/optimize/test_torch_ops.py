@@ -324,13 +324,13 @@ def test_what_touches_the_samples_is_refused_by_name(made: Case) -> None:
     """With as many samples as the operand that they could be mistaken for."""
     data = single(made.kind, made.operands, **made.options)
     with pytest.raises(ConversionError, match=rf"{made.kind} at y cannot be computed in torch: "):
-        graph = load_torch_graph(data)
-        graph.run(
-            {
-                index: torch.zeros(SAMPLES, *graph.graph.tensors[index].shape[1:])
-                for index in graph.graph.inputs
-            }
-        )
+        _run_on_zeros(data)
+
+
+def _run_on_zeros(data: bytes) -> None:
+    graph = load_torch_graph(data)
+    shapes = {i: graph.graph.tensors[i].shape for i in graph.graph.inputs}
+    graph.run({i: torch.zeros(SAMPLES, *shape[1:]) for i, shape in shapes.items()})
 
 
 @pytest.mark.parametrize(("number", "name"), [(4, "TANH"), (5, "SIGN_BIT")])
