@@ -93,7 +93,8 @@ def _indices(values: Array, exponent: int) -> Array:
     # The product is exact in a float32 too, and cheaper, unless it may leave its exponents.
     if not -100 <= exponent <= 0:
         values = values.astype(np.float64)
-    return np.floor(values * values.dtype.type(2.0**-exponent)).astype(np.int64)
+    indices: Array = np.floor(values * values.dtype.type(2.0**-exponent)).astype(np.int64)
+    return indices
 
 
 def _dense(values: Array, exponent: int) -> Histogram:

@@ -50,12 +50,13 @@ def layer_inputs(
     stride = (int(options.strideH), int(options.strideW))
     dilation = (int(options.dilationHFactor), int(options.dilationWFactor))
     groups = pair[0].shape[3] // (1 if depthwise else weights.shape[3])
+    size = height * width * (1 if depthwise else weights.shape[3])
     places: list[tuple[Tensor, Tensor, Tensor]] = []
     found = []
     for x in pair:
         framed = _framed(x, options.padding, (height, width), stride, dilation)
         if not places:
-            places.append(_positions(framed, (height, width), stride, dilation, weights, generator))
+            places.append(_positions(framed, (height, width), stride, dilation, size, generator))
         sample, top, left = places[0]
         patches = torch.stack(
             [
@@ -85,18 +86,17 @@ def _positions(
     window: Sequence[int],
     stride: Sequence[int],
     dilation: Sequence[int],
-    weights: Tensor,
+    size: int,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sample, top and left of the windows that are looked at."""
+    """Sample, top and left of the windows that are looked at, for products of ``size`` inputs."""
     samples = framed.shape[0]
     down, across = (
-        (size - ((length - 1) * apart + 1)) // step + 1
-        for size, length, step, apart in zip(
+        (extent - ((length - 1) * apart + 1)) // step + 1
+        for extent, length, step, apart in zip(
             framed.shape[1:3], window, stride, dilation, strict=True
         )
     )
-    size = window[0] * window[1] * (weights.shape[3] if weights.shape[0] > 1 else 1)
     chosen = _drawn(samples * down * across, size, generator)
     inside = chosen % (down * across)
     return chosen // (down * across), inside // across * stride[0], inside % across * stride[1]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from edgekit.errors import ConversionError
+from edgekit.optimize.sample_axis import mixing
 from edgekit.optimize.torch_ops import RULES
 from edgekit.tflite import flatbuffer
 from edgekit.tflite.constants import constant_array
@@ -69,9 +70,7 @@ class TorchGraph:
         try:
             return RULES[op.name](options, inputs)
         except (ValueError, RuntimeError, AssertionError, IndexError) as error:
-            raise ConversionError(
-                f"{op.name} at {self.graph.layer(op)} cannot be computed in torch: {error}"
-            ) from error
+            raise _refused(self.graph, op, error) from error
 
     def is_layer(self, op: Op) -> bool:
         """Whether ``op`` is a product with float weights that no other operator reads."""
@@ -102,7 +101,8 @@ def load_torch_graph(data: bytes) -> TorchGraph:
     """The main subgraph of a float model.
 
     Raises:
-        ConversionError: it has operators without a rule; they are named.
+        ConversionError: it has operators without a rule, or such that several samples at once come
+            out otherwise than one by one; they are named.
     """
     graph = parse_graph(data)
     lacking = sorted({op.name for op in graph.ops if op.name not in RULES})
@@ -110,11 +110,41 @@ def load_torch_graph(data: bytes) -> TorchGraph:
     if lacking or several:
         names = ", ".join(lacking or sorted({op.name for op in several}))
         raise ConversionError(f"these operators cannot be computed in torch: {names}")
+    for op in graph.ops:
+        if (why := mixing(graph, op)) is not None:
+            raise _refused(graph, op, why)
     model = flatbuffer.unpack(data)
     main = model.subgraphs[0]
     constants = {
-        tensor.index: torch.from_numpy(constant_array(model, main.tensors[tensor.index]).copy())
+        tensor.index: _constant(model, main.tensors[tensor.index], tensor.name)
         for tensor in graph.tensors
-        if tensor.constant
+        if tensor.constant and tensor.index in graph.readers
     }
+    _check_origins(graph)
     return TorchGraph(graph, constants, tuple(op.builtinOptions for op in main.operators))
+
+
+def _constant(model: Any, tensor: Any, name: str) -> Tensor:
+    try:
+        return torch.from_numpy(constant_array(model, tensor).copy())
+    except (TypeError, ValueError) as error:  # strings, four bits, sparse ones
+        raise ConversionError(f"the constant {name} cannot be read in torch: {error}") from error
+
+
+def _check_origins(graph: Graph) -> None:
+    """Refuse a graph that reads, or gives, something that is not computed from its inputs."""
+    for op in graph.ops:
+        for index in op.inputs:
+            known = index < 0 or graph.tensors[index].constant or index in graph.inputs
+            if not known and index not in graph.producer:
+                raise _refused(graph, op, f"nothing writes {graph.tensors[index].name}")
+    for index in graph.outputs:
+        if index not in graph.inputs and index not in graph.producer:
+            raise ConversionError(
+                f"the output {graph.tensors[index].name} cannot be computed in torch: no operator "
+                "writes it"
+            )
+
+
+def _refused(graph: Graph, op: Op, why: object) -> ConversionError:
+    return ConversionError(f"{op.name} at {graph.layer(op)} cannot be computed in torch: {why}")

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edgekit.tflite.flatbuffer import enum_names
+
 Rule = Callable[[Any, Sequence[Tensor | None]], Tensor]
 
 _SAME = 0  # schema.Padding.SAME
@@ -142,7 +144,7 @@ def _reduction(function: Callable[..., Tensor]) -> Rule:
     def rule(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
         x, axes = _two(inputs)
         dims = tuple(int(axis) % x.ndim for axis in axes.flatten())
-        if 0 in dims:
+        if 0 in dims or not dims:
             raise ValueError("it reduces over the samples")
         return function(x, dim=dims, keepdim=bool(options.keepDims))
 
@@ -150,7 +152,10 @@ def _reduction(function: Callable[..., Tensor]) -> Rule:
 
 
 def _softmax(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    return torch.softmax(_one(inputs) * float(options.beta), dim=-1)
+    x = _one(inputs)
+    if x.ndim < 2:
+        raise ValueError("it runs over the samples")
+    return torch.softmax(x * float(options.beta), dim=-1)
 
 
 def _leaky_relu(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
@@ -169,7 +174,7 @@ def _gelu(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
 def _reshape(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
     x = _one(inputs)
     shape = inputs[1] if len(inputs) > 1 and inputs[1] is not None else None
-    wanted = [int(n) for n in (options.newShape if shape is None else shape.flatten())]
+    wanted = [int(n) for n in (_listed(options.newShape) if shape is None else shape.flatten())]
     if not wanted or wanted[0] not in (1, -1):
         raise ValueError(f"it reshapes to {wanted}, where the samples are not the first axis")
     return x.reshape(x.shape[0], *wanted[1:])
@@ -177,10 +182,8 @@ def _reshape(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
 
 def _squeeze(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
     x = _one(inputs)
-    axes = [int(axis) % x.ndim for axis in options.squeezeDims] or [
-        axis for axis in range(1, x.ndim) if x.shape[axis] == 1
-    ]
-    if 0 in axes:
+    axes = [int(axis) % x.ndim for axis in _listed(options.squeezeDims)]
+    if 0 in axes or not axes:  # none are all that are 1
         raise ValueError("it squeezes the samples away")
     return x.squeeze(tuple(axes))
 
@@ -205,6 +208,8 @@ def _pad(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
     x, widths = _two(inputs)
     value = 0.0 if len(inputs) < 3 or inputs[2] is None else float(inputs[2])
     pairs = [(int(before), int(after)) for before, after in widths.reshape(-1, 2)]
+    if pairs[0] != (0, 0):
+        raise ValueError("it adds samples")
     return F.pad(x, [n for pair in reversed(pairs) for n in pair], value=value)
 
 
@@ -215,13 +220,16 @@ def _concatenation(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
         raise ValueError("it joins samples")
     samples = max(part.shape[0] for part in parts)
     grown = [part.expand(samples, *part.shape[1:]) for part in parts]
-    return activated(options.fusedActivationFunction, torch.cat(grown, dim=axis))
+    return torch.cat(grown, dim=axis)
 
 
 def activated(function: int, x: Tensor) -> Tensor:
     """``x`` behind a fused activation, a number of schema.ActivationFunctionType."""
     if function == 0:
         return x
+    if function not in _FUSED:
+        name = enum_names("ActivationFunctionType")[function]
+        raise ValueError(f"the fused activation {name} has no rule")
     return _FUSED[function](x)
 
 
@@ -229,8 +237,8 @@ _FUSED: dict[int, Callable[[Tensor], Tensor]] = {
     1: torch.relu,
     2: lambda y: y.clamp(-1.0, 1.0),
     3: lambda y: y.clamp(0.0, 6.0),
-    4: torch.tanh,
 }
+"""TANH and SIGN_BIT are in the schema, but kernels leave them out or refuse them."""
 
 
 RULES: dict[str, Rule] = {
@@ -293,6 +301,11 @@ def _two(inputs: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
 def _three(inputs: Sequence[Tensor | None]) -> tuple[Tensor, Tensor, Tensor | None]:
     """Two that are needed, and one that may be missing."""
     return *_two(inputs), inputs[2] if len(inputs) > 2 else None
+
+
+def _listed(numbers: Sequence[int] | None) -> Sequence[int]:
+    """A vector of the options, which are ``None`` where it is empty."""
+    return () if numbers is None else numbers
 
 
 def _there(inputs: Sequence[Tensor | None]) -> list[Tensor]:

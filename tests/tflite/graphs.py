@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import flatbuffers
@@ -174,6 +175,52 @@ def with_coarse_weights(data: bytes, name: str, levels: int) -> bytes:
     rounded = (np.round(values / step) * step).astype(np.float32)
     model.buffers[tensor.buffer].data = np.frombuffer(rounded.tobytes(), np.uint8)
     return _as_generated(model)
+
+
+def single(
+    kind: str,
+    operands: Sequence[tuple[int, ...] | Array | None],
+    *,
+    signatures: Sequence[tuple[int, ...] | None] = (),
+    **options: Any,
+) -> bytes:
+    """One operator, whose output is ``y``. Of its operands shapes become the inputs ``x0``, ``x1``,
+    arrays become constants ``c0``, ``c1``, and ``None`` stands for one that is absent.
+
+    ``signatures`` are shape signatures of the inputs; ``options`` as ``Graph.operator`` takes them.
+    """
+    from edgekit.runtimes.litert import LiteRTSession
+
+    def written(shape: Sequence[int], free: tuple[int, ...] | None) -> bytes:
+        graph = models.Graph()
+        indices = []
+        for operand in operands:
+            if operand is None:
+                indices.append(-1)
+            elif isinstance(operand, tuple):
+                number = len(graph.inputs)
+                index = graph.tensor(
+                    f"x{number}",
+                    operand,
+                    shape_signature=signatures[number] if signatures else None,
+                )
+                graph.inputs[f"x{number}"] = index
+                indices.append(index)
+            else:
+                number = len(graph.tensors) - len(graph.inputs)
+                dtype = "float32" if operand.dtype.kind == "f" else "int32"
+                indices.append(graph.tensor(f"c{number}", operand.shape, dtype, operand))
+        y = graph.tensor("y", shape, shape_signature=free)
+        graph.operator(kind, indices, [y], **options)
+        graph.outputs = {"y": y}
+        return models.write([graph], {"serving_default": 0})
+
+    free = None
+    with LiteRTSession(written((1,), None)) as session:  # which tells the shape
+        shape = session.info.outputs[0].shape
+    if signatures:
+        free = (-1, *shape[1:])
+    return written(shape, free)
 
 
 def with_constants_behind(data: bytes) -> bytes:
