@@ -12,12 +12,12 @@ import numpy as np
 from edgekit.artefact import inspect_artefact, open_artefact
 from edgekit.data import Dataset
 from edgekit.errors import ConversionError, EdgekitError, SessionError, SourceError
-from edgekit.measure.latency import times_in_turns
 from edgekit.measure.reference import reference_predictions
 from edgekit.numerics.fidelity import fidelity, same_class
 from edgekit.runs.run import Run
 from edgekit.runtimes import open_timed
 from edgekit.runtimes.predict import Predictions, predict, stored_feeds
+from edgekit.runtimes.turns import times_in_turns
 from edgekit.sources.source import SourceModel
 from edgekit.tasks import task_named
 from edgekit.types import Array, Artefact, ArtefactFacts

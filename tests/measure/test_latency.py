@@ -9,16 +9,10 @@ import numpy as np
 import pytest
 
 from edgekit.errors import UsageError
-from edgekit.measure.latency import (
-    WARM_UP_BATCH,
-    WARM_UP_MAX_RUNS,
-    PairTimes,
-    measure_pair,
-    summarize_pair,
-    warm_up,
-)
+from edgekit.measure.latency import PairTimes, measure_pair, summarize_pair
 from edgekit.runtimes.litert import LiteRTSession
 from edgekit.runtimes.session import SessionInfo
+from edgekit.runtimes.turns import WARM_UP_BATCH, WARM_UP_MAX_RUNS, warm_up
 from edgekit.types import Array, Feeds
 from tests import tflite_models as models
 
