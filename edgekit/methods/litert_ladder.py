@@ -8,7 +8,7 @@ run with remedies never ends worse, on dev, than one without.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,24 +18,42 @@ from edgekit.errors import ConversionError, MissingError, SessionError
 from edgekit.methods.litert_build import Built, build, rebuild
 from edgekit.methods.method import QuantizeJob
 from edgekit.numerics.fidelity import fidelity, same_class
+from edgekit.optimize.solve import spread
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import Predictions, predict
 from edgekit.tflite.graph import parse_graph
+from edgekit.types import Sample
 
 Warn = Callable[[str], None]
 
 if TYPE_CHECKING:
-    from edgekit.data import Dataset
     from edgekit.recipe.schema import QuantizeSpec
 
-AUTO = "auto"
-CHEAP_ESTIMATORS = ("minmax", "mean_minmax")
-"""They need extremes alone, of which one pass is enough for all."""
-ALL_ESTIMATORS = (*CHEAP_ESTIMATORS, "percentile", "mse")
 FAILURES = (ConversionError, SessionError, MissingError)
-ROUNDING_SAMPLES = 100
-BIAS_SAMPLES = 24
-EQUALIZE_SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How far up, and on how many samples: ``dev`` to measure a rung, the others to learn from.
+
+    ``estimators`` are tried beside the recipe's own; without ``rounding`` weights are rounded to
+    the nearest.
+    """
+
+    dev: int
+    estimators: tuple[str, ...]
+    equalizing: int
+    biases: int
+    rounding: int | None
+
+
+_BEST = Effort(1000, ("minmax", "mean_minmax", "percentile", "mse"), 32, 32, 100)
+EFFORTS: dict[str, Effort] = {
+    "balanced": Effort(80, (), 16, 16, None),
+    "best": _BEST,
+    "auto": _BEST,
+}
+"""Values of ``quantize.effort`` beside ``fast``, which has no ladder."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +73,10 @@ def climb(job: QuantizeJob, ground: Built) -> Climbed:
         SessionError: the float graph fails, or no rung can be run.
         ConversionError: no rung can be made.
     """
-    dev = job.open_dev()
-    on = Samples(dev.role.value, dev.name, len(dev))
+    effort = EFFORTS[job.options.effort]
+    dataset = job.open_dev()
+    dev = spread(list(dataset), effort.dev)
+    on = Samples(dataset.role.value, dataset.name, len(dev))
     with (
         open_session(job.model.value, threads=job.threads) as session,
         job.progress.task("Running the float graph on the dev samples", len(dev)) as bar,
@@ -71,7 +91,7 @@ def climb(job: QuantizeJob, ground: Built) -> Climbed:
         warnings.append(text)
         job.progress.warn(text)
 
-    for rung in _rungs(job.options):
+    for rung in _rungs(job.options, effort):
         start = time.perf_counter()
         try:
             reached = rung.climb(job, best, warn)
@@ -85,7 +105,9 @@ def climb(job: QuantizeJob, ground: Built) -> Climbed:
         found.append(replace(candidate, seconds=_since(start)))
         made[rung.name] = reached
         best = made[choose("rung", found, on).chosen]
-        if job.options.effort == AUTO and job.goal.holds(candidate.agreement, candidate.primary_db):
+        if job.options.effort == "auto" and job.goal.holds(
+            candidate.agreement, candidate.primary_db
+        ):
             break
     if not made:
         raise ConversionError(
@@ -104,42 +126,41 @@ class Rung:
     climb: Callable[[QuantizeJob, Built, Warn], Built | None]
 
 
-def _rungs(options: QuantizeSpec) -> Iterator[Rung]:
+def _rungs(options: QuantizeSpec, effort: Effort) -> Iterator[Rung]:
     """From the cheapest on. Estimators come before what is computed with their ranges."""
     yield Rung("ranges", lambda job, ground, warn: ground)
-    others = CHEAP_ESTIMATORS if options.effort == "balanced" else ALL_ESTIMATORS
-    for estimator in others:
+    for estimator in effort.estimators:
         if estimator != options.estimator:
             yield Rung(f"ranges {estimator}", partial(_estimated, estimator=estimator))
     if not options.per_channel:
         return  # the grids that the others round to are by channel
-    yield Rung("equalized", _equalized)
-    yield Rung("biases", partial(_solved, feedback=False, most=BIAS_SAMPLES))
-    if options.effort != "balanced":
-        yield Rung("rounded", partial(_solved, feedback=True, most=ROUNDING_SAMPLES))
+    yield Rung("equalized", partial(_equalized, samples=effort.equalizing))
+    yield Rung("biases", partial(_solved, feedback=False, samples=effort.biases))
+    if effort.rounding is not None:
+        yield Rung("rounded", partial(_solved, feedback=True, samples=effort.rounding))
 
 
 def _estimated(job: QuantizeJob, before: Built, warn: Warn, *, estimator: str) -> Built:
     return build(job, before.reference, estimator)
 
 
-def _equalized(job: QuantizeJob, before: Built, warn: Warn) -> Built | None:
+def _equalized(job: QuantizeJob, before: Built, warn: Warn, *, samples: int) -> Built | None:
     from edgekit.optimize.solve import equalized
 
     with job.progress.task("Equalizing channels"):
-        data = equalized(before.reference, job.calibration, EQUALIZE_SAMPLES)
+        data = equalized(before.reference, spread(list(job.calibration), samples))
     return None if data is None else build(job, data, before.estimator)
 
 
-def _solved(job: QuantizeJob, before: Built, warn: Warn, *, feedback: bool, most: int) -> Built:
-    from edgekit.optimize.solve import solved, spread
+def _solved(job: QuantizeJob, before: Built, warn: Warn, *, feedback: bool, samples: int) -> Built:
+    from edgekit.optimize.solve import solved
 
     doing = "Rounding weights" if feedback else "Correcting biases"
     with job.progress.task(doing, len(parse_graph(before.reference).ops)) as bar:
         found = solved(
             before.reference,
             before.quantized,
-            spread(list(job.calibration), most),
+            spread(list(job.calibration), samples),
             feedback=feedback,
             seed=job.options.seed,
             advance=bar.advance,
@@ -150,7 +171,7 @@ def _solved(job: QuantizeJob, before: Built, warn: Warn, *, feedback: bool, most
 
 
 def _measured(
-    job: QuantizeJob, name: str, made: Built, dev: Dataset, reference: Predictions
+    job: QuantizeJob, name: str, made: Built, dev: Sequence[Sample], reference: Predictions
 ) -> Candidate:
     """The figures of one rung on dev; its file is run where a crash can be survived."""
     file = job.folder / "rung.tflite"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from math import log10
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,7 @@ class Solved:
     nearest: Mapping[str, str]
 
 
-def equalized(data: bytes, samples: Iterable[Sample], count: int) -> bytes | None:
+def equalized(data: bytes, samples: Sequence[Sample]) -> bytes | None:
     """The graph with the channels before its depthwise convolutions equalized, or ``None`` where
     there are none to equalize.
 
@@ -51,7 +50,7 @@ def equalized(data: bytes, samples: Iterable[Sample], count: int) -> bytes | Non
     graph = load(data)
     from edgekit.optimize.equalize import equalize
 
-    feeds = _feeds(graph, list(islice(samples, count)))
+    feeds = _feeds(graph, samples)
     total = next(iter(feeds.values())).shape[0]
     batches = (
         {index: x[start : start + _BATCH] for index, x in feeds.items()}
