@@ -7,12 +7,16 @@ run with remedies never ends worse, on dev, than one without.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit.cache import content_key
 from edgekit.choose import Candidate, Choice, Samples, choose
 from edgekit.errors import ConversionError, MissingError, SessionError
 from edgekit.methods.litert_build import Built, build, rebuild
@@ -29,6 +33,9 @@ Warn = Callable[[str], None]
 if TYPE_CHECKING:
     from edgekit.recipe.schema import QuantizeSpec
 
+_GRAPH, _NEAREST = "graph.tflite", "nearest.json"
+# Raise when a remedy gives something else for the same graph and samples.
+_REVISION = 1
 FAILURES = (ConversionError, SessionError, MissingError)
 
 
@@ -147,27 +154,54 @@ def _estimated(job: QuantizeJob, before: Built, warn: Warn, *, estimator: str) -
 def _equalized(job: QuantizeJob, before: Built, warn: Warn, *, samples: int) -> Built | None:
     from edgekit.optimize.solve import equalized
 
-    with job.progress.task("Equalizing channels"):
-        data = equalized(before.reference, spread(list(job.calibration), samples))
-    return None if data is None else build(job, data, before.estimator)
+    def make(folder: Path) -> None:
+        with job.progress.task("Equalizing channels"):
+            data = equalized(before.reference, spread(list(job.calibration), samples))
+        (folder / _GRAPH).write_bytes(before.reference if data is None else data)
+
+    data = (_remedy(job, before, "equalize", samples, make) / _GRAPH).read_bytes()
+    return None if data == before.reference else build(job, data, before.estimator)
 
 
 def _solved(job: QuantizeJob, before: Built, warn: Warn, *, feedback: bool, samples: int) -> Built:
     from edgekit.optimize.solve import solved
 
-    doing = "Rounding weights" if feedback else "Correcting biases"
-    with job.progress.task(doing, len(parse_graph(before.reference).ops)) as bar:
-        found = solved(
-            before.reference,
-            before.quantized,
-            spread(list(job.calibration), samples),
-            feedback=feedback,
-            seed=job.options.seed,
-            advance=bar.advance,
-        )
-    for layer, why in found.nearest.items():
+    def make(folder: Path) -> None:
+        doing = "Rounding weights" if feedback else "Correcting biases"
+        with job.progress.task(doing, len(parse_graph(before.reference).ops)) as bar:
+            found = solved(
+                before.reference,
+                before.quantized,
+                spread(list(job.calibration), samples),
+                feedback=feedback,
+                seed=job.options.seed,
+                advance=bar.advance,
+            )
+        (folder / _GRAPH).write_bytes(found.data)
+        (folder / _NEAREST).write_text(json.dumps(dict(found.nearest)), encoding="utf-8")
+
+    folder = _remedy(job, before, "round" if feedback else "biases", samples, make)
+    for layer, why in json.loads((folder / _NEAREST).read_text(encoding="utf-8")).items():
         warn(f"{layer} is rounded to the nearest: {why}")
-    return rebuild(job, before, found.data)
+    return rebuild(job, before, (folder / _GRAPH).read_bytes())
+
+
+def _remedy(
+    job: QuantizeJob, before: Built, name: str, samples: int, make: Callable[[Path], None]
+) -> Path:
+    """The folder of what ``make`` writes, from the cache where it is the same."""
+    key = content_key(
+        {
+            "remedy": name,
+            "graph": hashlib.sha256(before.reference).hexdigest(),
+            "quantized": hashlib.sha256(before.quantized).hexdigest(),
+            "dataset": job.calibration.fingerprint,
+            "samples": samples,
+            "seed": job.options.seed,
+            "revision": _REVISION,
+        }
+    )
+    return job.cache.get_or_make("remedies", key, make).path
 
 
 def _measured(
