@@ -21,10 +21,11 @@ class LitertStatic:
 
     def quantize(self, job: QuantizeJob) -> Quantized:
         float_file: Path = job.model.value
-        data, rewritten = rewrite_for_int8(unique_names(float_file.read_bytes()))
+        float_graph = unique_names(float_file.read_bytes())
+        data, rewritten = rewrite_for_int8(float_graph)
         for line in rewritten:
             job.progress.note(f"rewrote {line} exactly, so that it can run in INT8")
-        warnings = tuple(map(str, hard_cases(data)))
+        warnings = tuple(map(str, hard_cases(float_graph)))
         for warning in warnings:
             job.progress.warn(warning)
         built = build(job, data, job.options.estimator)
