@@ -118,7 +118,7 @@ def _solved(job: QuantizeJob, before: Built, *, feedback: bool, most: int) -> Bu
         found = solved(
             before.reference,
             before.quantized,
-            spread(list(job.calibration), most),
+            spread(job.calibration, len(job.calibration), most),
             feedback=feedback,
             seed=job.options.seed,
             advance=bar.advance,

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from edgekit.optimize.layer_rows import (
     ROWS_LEAST,
