@@ -82,7 +82,7 @@ def climb(job: QuantizeJob, ground: Built) -> Climbed:
     """
     effort = EFFORTS[job.options.effort]
     dataset = job.open_dev()
-    dev = spread(list(dataset), effort.dev)
+    dev = spread(dataset, len(dataset), effort.dev)
     on = Samples(dataset.role.value, dataset.name, len(dev))
     with (
         open_session(job.model.value, threads=job.threads) as session,
@@ -156,7 +156,9 @@ def _equalized(job: QuantizeJob, before: Built, warn: Warn, *, samples: int) -> 
 
     def make(folder: Path) -> None:
         with job.progress.task("Equalizing channels"):
-            data = equalized(before.reference, spread(list(job.calibration), samples))
+            data = equalized(
+                before.reference, spread(job.calibration, len(job.calibration), samples)
+            )
         (folder / _GRAPH).write_bytes(before.reference if data is None else data)
 
     data = (_remedy(job, before, "equalize", samples, make) / _GRAPH).read_bytes()
@@ -172,7 +174,7 @@ def _solved(job: QuantizeJob, before: Built, warn: Warn, *, feedback: bool, samp
             found = solved(
                 before.reference,
                 before.quantized,
-                spread(list(job.calibration), samples),
+                spread(job.calibration, len(job.calibration), samples),
                 feedback=feedback,
                 seed=job.options.seed,
                 advance=bar.advance,

@@ -141,7 +141,8 @@ def round_nearest(weights: Tensor) -> Tensor:
 
 def round_columns(weights: Tensor, moments: Tensor) -> Tensor:
     """``weights`` [groups, out, in], float32, on the INT8 grid of each row, such that what they
-    make of inputs with these ``moments`` ([groups, in, in], float64) changes little.
+    make of inputs with these ``moments`` ([groups, in, in], float64) changes little; never more
+    than by rounding to the nearest, which is kept where it is better.
 
     The largest weight of a row stays the largest, so that whoever takes the row's scale from it
     finds this grid again.
@@ -151,15 +152,16 @@ def round_columns(weights: Tensor, moments: Tensor) -> Tensor:
     """
     # The inputs that matter most are rounded first, while there are others to make up for them.
     order = moments.diagonal(dim1=-2, dim2=-1).argsort(dim=-1, descending=True, stable=True)
-    moments = moments.gather(1, order[:, :, None].expand_as(moments))
-    moments = moments.gather(2, order[:, None, :].expand_as(moments))
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(moments))
+    ordered = moments.gather(1, order[:, :, None].expand_as(moments))
+    ordered = ordered.gather(2, order[:, None, :].expand_as(moments))
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(ordered))
     factor = torch.linalg.cholesky(inverse, upper=True).float()
     place = order[:, None, :].expand_as(weights)
     left = weights.gather(2, place)
     scale = weight_scales(left)[..., 0]
     largest = left.abs().argmax(-1)
-    ends = left.gather(2, largest[..., None])[..., 0].sign() * WEIGHT_MAX
+    # 127 with its sign, or 0 in a channel that has no scale of its own.
+    ends = torch.round(left.gather(2, largest[..., None])[..., 0] / scale)
     rounded = torch.empty_like(left)
     columns = left.shape[-1]
     for start in range(0, columns, _BLOCK):
@@ -174,4 +176,13 @@ def round_columns(weights: Tensor, moments: Tensor) -> Tensor:
             left[..., column:end] -= error[..., None] * factor[:, None, column, column:end]
             errors[..., column - start] = error
         left[..., end:] -= errors @ factor[:, start:end, end:]
-    return torch.empty_like(rounded).scatter_(2, place, rounded)
+    found = torch.empty_like(rounded).scatter_(2, place, rounded)
+    nearest = round_nearest(weights)
+    better = _lost(weights - found, moments) < _lost(weights - nearest, moments)
+    return torch.where(better[..., None], found, nearest)
+
+
+def _lost(change: Tensor, moments: Tensor) -> Tensor:
+    """What the outputs change by where weights change by ``change``, squared: [groups, out]."""
+    exact = change.double()
+    return ((exact @ moments) * exact).sum(-1)

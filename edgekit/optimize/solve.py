@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log10
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgekit.errors import ConversionError
 from edgekit.runtimes.litert import LiteRTSession
+from edgekit.runtimes.predict import predict
 from edgekit.tflite.constants import with_constants
 from edgekit.tflite.graph import Graph, parse_graph
-from edgekit.types import Sample
+from edgekit.tflite.graph import Tensor as TensorView
+from edgekit.types import Array, Sample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +80,7 @@ def solved(
     from edgekit.optimize.rounding import round_weights
 
     check(graph, data, samples[:_CHECKED])
-    chosen = spread(samples, samples_that_fit(graph.graph))
+    chosen = spread(samples, len(samples), samples_that_fit(graph.graph))
     rounded = round_weights(
         graph,
         stored_as(graph.graph, parse_graph(quantized)),
@@ -121,35 +122,58 @@ def check(graph: TorchGraph, data: bytes, samples: Sequence[Sample]) -> None:
     """
     answers = graph.run(_feeds(graph, samples))
     with LiteRTSession(data) as session:
-        expected = [session.run(sample.feeds) for sample in samples]
+        expected = predict(session, samples).outputs
     for index, name in zip(graph.graph.outputs, graph.graph.output_names, strict=True):
-        wanted = np.concatenate([each[name] for each in expected]).astype(np.float64)
-        error = float(((answers[index].numpy() - wanted) ** 2).sum())
-        if error > 0 and 10 * log10(float((wanted**2).sum()) / error + 1e-30) < AGREES_DB:
+        if not _agrees(answers[index].numpy(), expected[name]):
             raise ConversionError(f"torch computes {name} otherwise than LiteRT does")
+
+
+def _agrees(found: Array, wanted: Array) -> bool:
+    """Within ``AGREES_DB``, and not where either is no number."""
+    if found.shape != wanted.shape:
+        return False
+    exact = wanted.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = float(((found - exact) ** 2).sum())
+        most = float((exact**2).sum()) * 10 ** (-AGREES_DB / 10)
+    return bool(np.isfinite(error)) and error <= most
 
 
 def stored_as(graph: Graph, quantized: Graph) -> dict[int, Stored]:
     """How each activation of the float ``graph`` is stored in ``quantized``, by tensor index; those
-    that stay float are not there. Ends that were given other types are looked for behind them."""
+    that stay float are not there.
+
+    An end that was given another type, and what a float operator gives, is stored as the INT8 form
+    of it that others read or write.
+    """
     from edgekit.optimize.fake_quant import Stored
 
     bits = {"int8": 8, "int16": 16}
     by_name = {tensor.name: tensor for tensor in quantized.tensors}
     found = {}
     for tensor in graph.tensors:
-        if tensor.constant:
+        if tensor.constant or tensor.name not in by_name:
             continue
-        same = by_name.get(f"{tensor.name}/int8") or by_name.get(tensor.name)
-        if same is not None and same.dtype in bits and len(same.scales) == 1:
-            found[tensor.index] = Stored(
-                same.scales[0], same.zero_points[0] if same.zero_points else 0, bits[same.dtype]
-            )
+        for same in _forms(quantized, by_name[tensor.name]):
+            if same.dtype in bits and len(same.scales) == 1:
+                zero_point = same.zero_points[0] if same.zero_points else 0
+                found[tensor.index] = Stored(same.scales[0], zero_point, bits[same.dtype])
+                break
     return found
+
+
+def _forms(graph: Graph, tensor: TensorView) -> list[TensorView]:
+    """``tensor``, what it is converted to, and what it is converted from."""
+    after = [op.outputs[0] for op in graph.readers.get(tensor.index, ()) if op.name == "QUANTIZE"]
+    maker = graph.producer.get(tensor.index)
+    converted = maker is not None and maker.name in ("QUANTIZE", "DEQUANTIZE")
+    before = [maker.inputs[0]] if maker is not None and converted else []
+    return [tensor, *(graph.tensors[index] for index in (*after, *before))]
 
 
 def samples_that_fit(graph: Graph) -> int:
     """How many samples' activations fit into ``MEMORY_MAX``, where the graph is widest."""
+    batch = max(graph.tensors[graph.inputs[0]].shape[0], 1)
     last = {index: max(op.index for op in ops) for index, ops in graph.readers.items()}
     size = {t.index: int(np.prod(t.shape or (1,))) * 4 for t in graph.tensors if not t.constant}
     live, peak = sum(size.get(index, 0) for index in graph.inputs), 0
@@ -157,21 +181,28 @@ def samples_that_fit(graph: Graph) -> int:
         live += sum(size.get(index, 0) for index in op.outputs)
         peak = max(peak, live)
         live -= sum(size.get(i, 0) for i in set(op.inputs) if last.get(i) == op.index)
-    return max(1, MEMORY_MAX // max(_COPIES * peak, 1))
+    return max(1, MEMORY_MAX * batch // max(_COPIES * peak, 1))
 
 
-def spread(samples: Sequence[Sample], most: int) -> list[Sample]:
-    """At most so many of ``samples``, evenly from all of them."""
-    count = min(len(samples), most)
-    return [samples[i * len(samples) // count] for i in range(count)]
+def spread(samples: Iterable[Sample], total: int, most: int) -> list[Sample]:
+    """At most so many of ``total`` samples, evenly from all of them; the others are not kept."""
+    count = min(total, most)
+    wanted = {i * total // count for i in range(count)}
+    return [sample for place, sample in enumerate(samples) if place in wanted]
 
 
 def _feeds(graph: TorchGraph, samples: Sequence[Sample]) -> dict[int, Tensor]:
-    """All ``samples`` along axis 0, by tensor index."""
+    """All ``samples`` along axis 0, by tensor index.
+
+    Raises:
+        ConversionError: they differ in shape.
+    """
     import torch
 
-    named = zip(graph.graph.inputs, graph.graph.input_names, strict=True)
-    return {
-        index: torch.from_numpy(np.concatenate([sample.feeds[name] for sample in samples]))
-        for index, name in named
-    }
+    feeds = {}
+    for index, name in zip(graph.graph.inputs, graph.graph.input_names, strict=True):
+        parts = [sample.feeds[name] for sample in samples]
+        if len({part.shape[1:] for part in parts}) > 1:
+            raise ConversionError(f"samples of {name} differ in shape, so they make no batch")
+        feeds[index] = torch.from_numpy(np.concatenate(parts))
+    return feeds
