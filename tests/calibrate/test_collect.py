@@ -11,7 +11,7 @@ import pytest
 
 from edgekit.calibrate.histogram import histogram_of
 from edgekit.errors import DataError, SessionError
-from edgekit.methods import litert_static
+from edgekit.methods import litert_build
 from edgekit.progress import SilentProgress
 from edgekit.runtimes import open_session
 from edgekit.tflite.collect import collect_extremes
@@ -92,7 +92,7 @@ def test_values_are_counted_in_the_same_pass(tmp_path, threads):
 
 @pytest.mark.parametrize(("threads", "shared"), [(1, [1]), (3, [1, 1, 1]), (9, [2, 2, 2, 2])])
 def test_sessions_are_few_and_share_the_threads(threads, shared):
-    assert litert_static.session_threads(threads) == shared
+    assert litert_build.session_threads(threads) == shared
 
 
 def test_few_samples_are_in_memory_at_a_time(tmp_path):
