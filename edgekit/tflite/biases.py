@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.tflite import flatbuffer
+from edgekit.tflite.constants import put_constant
 from edgekit.types import Array
 
 _BIAS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
@@ -55,11 +56,7 @@ def _widen(model: Any, weights: Any, bias: Any, exact: Array) -> bool:
     for tensor, values in ((weights, narrowed), (bias, moved)):
         own_scales = np.asarray(tensor.quantization.scale, np.float64) * factors
         tensor.quantization.scale = own_scales.astype(np.float32)
-        # Other tensors may share the bytes.
-        tensor.buffer = len(model.buffers)
-        buffer = flatbuffer.schema().BufferT()
-        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-        model.buffers.append(buffer)
+        put_constant(model, tensor, values)
     return True
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +31,6 @@ def with_constants(data: bytes, values: Mapping[int, Array]) -> bytes:
         return data
     model = flatbuffer.unpack(data)
     tensors = model.subgraphs[0].tensors
-    readers = Counter(tensor.buffer for graph in model.subgraphs for tensor in graph.tensors)
     for index, value in values.items():
         old = constant_array(model, tensors[index])
         if (old.shape, old.dtype) != (value.shape, value.dtype):
@@ -40,10 +38,17 @@ def with_constants(data: bytes, values: Mapping[int, Array]) -> bytes:
                 f"{flatbuffer.text(tensors[index].name)}: {value.dtype}{value.shape} in place of "
                 f"{old.dtype}{old.shape}"
             )
-        if readers[tensors[index].buffer] > 1:
-            readers[tensors[index].buffer] -= 1
-            model.buffers.append(flatbuffer.schema().BufferT())
-            tensors[index].buffer = len(model.buffers) - 1
-        buffer = model.buffers[tensors[index].buffer]
-        buffer.data = np.frombuffer(np.ascontiguousarray(value).tobytes(), dtype=np.uint8)
+        put_constant(model, tensors[index], value)
     return flatbuffer.pack(model)
+
+
+def put_constant(model: Any, tensor: Any, value: Array) -> None:
+    """Give ``tensor`` of the object tree other bytes. Others that share its buffer keep theirs; a
+    buffer that nobody else reads is overwritten, since one that is left behind stays in the file.
+    """
+    owners = [each for graph in model.subgraphs for each in graph.tensors]
+    if sum(each.buffer == tensor.buffer for each in owners) > 1:
+        tensor.buffer = len(model.buffers)
+        model.buffers.append(flatbuffer.schema().BufferT())
+    content = np.frombuffer(np.ascontiguousarray(value).tobytes(), dtype=np.uint8)
+    model.buffers[tensor.buffer].data = content

@@ -43,6 +43,13 @@ def test_a_constant_is_replaced_and_the_others_stay() -> None:
         assert parse_graph(changed).ops == parse_graph(data).ops
 
 
+def test_what_is_replaced_does_not_stay_in_the_file() -> None:
+    data = pack(unpack(models.float_model()))
+    for index in (1, 4):
+        values = read(data, index) + 1
+        assert len(with_constants(data, {index: values})) == len(data)
+
+
 def test_nothing_to_replace_gives_the_same_bytes() -> None:
     data = models.float_model()
     assert with_constants(data, {}) is data
