@@ -24,7 +24,7 @@ from edgekit.bridges.cross import cross
 from edgekit.cache import Cache
 from edgekit.data.roles import RunData, open_run_data
 from edgekit.methods import load_method
-from edgekit.methods.method import QuantizeJob
+from edgekit.methods.method import Goal, QuantizeJob
 from edgekit.progress import SilentProgress
 from edgekit.recipe import load_recipe
 from edgekit.recipe.schema import Recipe
@@ -231,6 +231,7 @@ def _by_edgekit(
     own.mkdir()
     job = QuantizeJob(
         model=model,
+        goal=Goal(model.outputs[0], classification=True),
         options=replace(recipe.quantize, estimator=estimator),
         calibration=data.calibration,
         open_dev=data.open_dev,

@@ -22,7 +22,7 @@ from edgekit.bridges.verify import Hop
 from edgekit.cache import Cache
 from edgekit.data.roles import open_run_data
 from edgekit.methods import load_method
-from edgekit.methods.method import QuantizeJob
+from edgekit.methods.method import Goal, QuantizeJob
 from edgekit.numerics.fidelity import Fidelity, fidelity
 from edgekit.progress import SilentProgress
 from edgekit.reach import Crossings
@@ -92,6 +92,7 @@ def make_routes(folder: Path) -> dict[str, Route]:
         (own / "float.tflite").write_bytes(float_file.read_bytes())
         job = QuantizeJob(
             model=reached.model,
+            goal=Goal(reached.model.outputs[0], classification=True),
             options=recipe.quantize,
             calibration=data.calibration,
             open_dev=data.open_dev,

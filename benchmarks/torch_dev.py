@@ -20,7 +20,7 @@ from edgekit.data.dataset import Dataset
 from edgekit.data.open import open_dataset
 from edgekit.data.roles import DEV_SAMPLES
 from edgekit.methods import load_method
-from edgekit.methods.method import Quantized, QuantizeJob
+from edgekit.methods.method import Goal, Quantized, QuantizeJob
 from edgekit.progress import SilentProgress
 from edgekit.recipe import load_recipe
 from edgekit.recipe.schema import Recipe
@@ -85,6 +85,7 @@ def quantized(model: DevModel, folder: Path, **options: Any) -> Quantized:
     spec = replace(model.recipe.quantize, **options)
     job = QuantizeJob(
         model=model.source,
+        goal=Goal(model.source.outputs[0], classification=True),
         options=spec,
         calibration=model.calibration,
         open_dev=lambda: model.dev,

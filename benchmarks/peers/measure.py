@@ -55,6 +55,10 @@ class Row:
     def size_bytes(self) -> int | None:
         return None if self.file is None else self.file.stat().st_size
 
+    @property
+    def is_edgekit(self) -> bool:
+        return self.name.startswith("edgekit")
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         made = self.made

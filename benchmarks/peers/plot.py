@@ -42,7 +42,7 @@ def _model(recipe: str, rows: Sequence[Row], top: float) -> Iterator[str]:
     yield _text(16, top + 20, recipe, 'font-size="15" font-weight="bold"')
     first = top + TITLE
     for number, row in enumerate(rows):
-        weight = 'font-weight="bold"' if _ours(row) else ""
+        weight = 'font-weight="bold"' if row.is_edgekit else ""
         name_end = f'text-anchor="end" {weight}'
         yield _text(NAMES - 8, first + number * STEP + 12, row.name, name_end)
     for panel, (title, value, form) in enumerate(_PANELS):
@@ -58,16 +58,12 @@ def _model(recipe: str, rows: Sequence[Row], top: float) -> Iterator[str]:
             yield _text(x, first - 8, f"{tick * step:g}", middle)
         for number, (row, each) in enumerate(zip(rows, values, strict=True)):
             y, length = first + number * STEP, BAR_AREA * max(each, 0.0) / end
-            fill = EDGEKIT if _ours(row) else OTHERS
+            fill = EDGEKIT if row.is_edgekit else OTHERS
             yield (
                 f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{BAR}" fill="{fill}">'
                 f"<title>{escape(row.name)}</title></rect>"
             )
             yield _text(left + length + 5, y + 12, form.format(each))
-
-
-def _ours(row: Row) -> bool:
-    return row.name.startswith("edgekit")
 
 
 def _scale(most: float) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks.figure import Figure, Target
 from benchmarks.peers.measure import Row
@@ -64,17 +64,25 @@ def figures(recipe: str, rows: Sequence[Row]) -> list[Figure]:
     for (of, name), targets in TARGETS.items():
         row = by_name.get(name)
         if of == recipe and row is not None and row.compared is not None:
-            found += _figures(f"{name}, {recipe}", row, targets, by_name.get(EXACT))
+            found += _figures(f"{name}, {recipe}", row, targets, by_name)
     return found
 
 
-def _figures(name: str, row: Row, targets: dict[str, float], exact: Row | None) -> list[Figure]:
+def _figures(
+    name: str, row: Row, targets: dict[str, float], by_name: Mapping[str, Row]
+) -> list[Figure]:
     assert row.compared is not None
     assert row.made is not None
-    compared = row.compared[EVAL]
+    compared, exact = row.compared[EVAL], by_name.get(EXACT)
     found = [
-        Figure(f"agreement, {name}", compared.agreement, "", Target(">=", targets["agreement"])),
-        Figure(f"SQNR, {name}", compared.sqnr_db, "dB", Target(">=", targets["sqnr_db"])),
+        Figure(
+            name=f"{kind}, {name}",
+            value=getattr(compared, key),
+            unit=unit,
+            target=Target(">=", targets[key]),
+            beside=_best_peer(by_name, key),
+        )
+        for kind, key, unit in (("agreement", "agreement", ""), ("SQNR", "sqnr_db", "dB"))
     ]
     if "seconds" in targets:
         limit = Target("<=", targets["seconds"])
@@ -100,6 +108,16 @@ def _figures(name: str, row: Row, targets: dict[str, float], exact: Row | None) 
             limit = Target("<=", POINTS)
             found.append(Figure(f"agreement lost on {other}, {name}", lost, "points", limit))
     return found
+
+
+def _best_peer(by_name: Mapping[str, Row], key: str) -> tuple[tuple[str, float], ...]:
+    """The highest of what is not edgekit's, and whose it is."""
+    others = [
+        (name, float(getattr(row.compared[EVAL], key)))
+        for name, row in by_name.items()
+        if row.made is not None and row.compared and not row.is_edgekit
+    ]
+    return (max(others, key=lambda other: other[1]),) if others else ()
 
 
 def _cells(row: Row) -> list[str]:

@@ -121,6 +121,21 @@ def test_edgekit_is_held_against_its_targets_and_against_exact_extremes(tmp_path
     assert set(verdicts([exact, worse]).values()) == {"missed"}
 
 
+def test_the_best_other_peer_stands_beside_edgekit(tmp_path):
+    rows = [
+        row(tmp_path, "float", 1.0, 115.0),
+        row(tmp_path, "edgekit, best", 0.98, 23.0),
+        row(tmp_path, "edgekit, fast", 0.97, 19.0),
+        row(tmp_path, "one", 0.96, 14.0),
+        row(tmp_path, "two", 0.95, 19.5),
+        Row("three", "onnx", failed="x"),
+    ]
+    rows[0] = replace(rows[0], made=None)
+    agreement, sqnr = figures("mobilenet_int8", rows)[:2]
+    assert dict(agreement.beside) == {"one": 0.96}
+    assert dict(sqnr.beside) == {"two": 19.5}
+
+
 def test_a_recipe_without_a_limit_of_seconds_has_no_such_figure(tmp_path):
     best = row(tmp_path, "edgekit, best", 0.99)
     assert "quantizing" not in verdicts([best], "efficientnet_lite0_int8")
