@@ -24,10 +24,9 @@ from edgekit.optimize.rounding import (
 from edgekit.optimize.torch_graph import TorchGraph, load_torch_graph
 from edgekit.tflite.constants import with_constants
 from tests import tflite_models as models
+from tests.optimize.cases import Case, case, convolutions, depthwise, normal
 from tests.optimize.engine import extremes, int8_weights, loaded, quantized, stored
-from tests.optimize.test_torch_graph import shared
-from tests.optimize.test_torch_ops import Case, case, convolutions, depthwise, normal
-from tests.tflite.graphs import conv_options, single
+from tests.tflite.graphs import conv_options, shared, single
 
 
 def rows(groups: int, count: int, size: int, seed: int) -> torch.Tensor:
@@ -310,7 +309,7 @@ def test_constant_inputs_and_dead_channels_are_no_worse() -> None:
 
 
 def test_weights_of_two_layers_are_left_alone() -> None:
-    graph, *_, found = rounded(models.write([shared()]))
+    graph, *_, found = rounded(shared())
     own = graph.graph.ops[2].inputs[1]
     assert found.constants.keys() == {own}
 
