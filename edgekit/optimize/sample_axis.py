@@ -29,7 +29,7 @@ _LINED_UP = frozenset(
 
 def mixing(graph: Graph, op: Op) -> str | None:
     """What ``op`` does to the samples that keeps several from being computed at once."""
-    batch = _batch(graph)
+    batch = batch_of(graph)
     for index in op.outputs:
         shape = graph.tensors[index].shape
         if not shape or shape[0] != batch:
@@ -55,7 +55,7 @@ def _lined_up_with_samples(graph: Graph, op: Op) -> str | None:
     return None
 
 
-def _batch(graph: Graph) -> int:
+def batch_of(graph: Graph) -> int:
     """How many samples the file was written for; a free batch counts as one."""
     shapes = [graph.tensors[index].shape for index in graph.inputs]
     return shapes[0][0] if shapes and shapes[0] else 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.errors import ConversionError
+from edgekit.optimize.sample_axis import batch_of
 from edgekit.runtimes.litert import LiteRTSession
 from edgekit.runtimes.predict import predict
 from edgekit.tflite.constants import with_constants
@@ -173,7 +174,6 @@ def _forms(graph: Graph, tensor: TensorView) -> list[TensorView]:
 
 def samples_that_fit(graph: Graph) -> int:
     """How many samples' activations fit into ``MEMORY_MAX``, where the graph is widest."""
-    batch = max(graph.tensors[graph.inputs[0]].shape[0], 1)
     last = {index: max(op.index for op in ops) for index, ops in graph.readers.items()}
     size = {t.index: int(np.prod(t.shape or (1,))) * 4 for t in graph.tensors if not t.constant}
     live, peak = sum(size.get(index, 0) for index in graph.inputs), 0
@@ -181,7 +181,7 @@ def samples_that_fit(graph: Graph) -> int:
         live += sum(size.get(index, 0) for index in op.outputs)
         peak = max(peak, live)
         live -= sum(size.get(i, 0) for i in set(op.inputs) if last.get(i) == op.index)
-    return max(1, MEMORY_MAX * batch // max(_COPIES * peak, 1))
+    return max(1, MEMORY_MAX * batch_of(graph) // max(_COPIES * peak, 1))
 
 
 def spread(samples: Iterable[Sample], total: int, most: int) -> list[Sample]:

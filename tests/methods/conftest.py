@@ -22,13 +22,20 @@ from tests import tflite_models as models
 MakeJob = Callable[..., QuantizeJob]
 
 
-def samples(folder: Path, name: str = "x", rows: int = 80, seed: int = 0) -> ArrayDataset:
-    """Half of ``rows`` random inputs of the tiny network, in the calibration role."""
+def samples(
+    folder: Path,
+    name: str = "x",
+    rows: int = 80,
+    seed: int = 0,
+    shape: tuple[int, ...] = models.INPUT_SHAPE,
+    role: Role = Role.CALIBRATION,
+) -> ArrayDataset:
+    """Half of ``rows`` random inputs, of the tiny network unless another ``shape`` is given."""
     file = folder / "inputs.npz"
-    values = np.random.default_rng(seed).normal(size=(rows, *models.INPUT_SHAPE[1:]))
+    values = np.random.default_rng(seed).normal(size=(rows, *shape[1:]))
     np.savez(file, **{name: values.astype(np.float32)})
-    spec = InputSpec(name, models.INPUT_SHAPE, "float32", "NHWC")
-    return open_arrays(file, Role.CALIBRATION, (spec,), PreprocessSpec(kind="arrays"), None)
+    spec = InputSpec(name, shape, "float32", "NHWC")
+    return open_arrays(file, role, (spec,), PreprocessSpec(kind="arrays"), None)
 
 
 def _no_dev() -> ArrayDataset:
@@ -52,6 +59,8 @@ def make_job(tmp_path: Path) -> MakeJob:
         threads: int = 1,
         calibration: Any = None,
         progress: Progress | None = None,
+        open_dev: Callable[[], Any] = _no_dev,
+        goal: Goal | None = None,
         **options: Any,
     ) -> QuantizeJob:
         nonlocal count
@@ -67,10 +76,10 @@ def make_job(tmp_path: Path) -> MakeJob:
         )
         return QuantizeJob(
             model=float_tflite(file, inputs, graph.output_names),
-            goal=Goal(graph.output_names[-1], classification=True),
+            goal=goal or Goal(graph.output_names[-1], classification=True),
             options=QuantizeSpec(method="litert_static", **options),
             calibration=samples(folder) if calibration is None else calibration,
-            open_dev=_no_dev,
+            open_dev=open_dev,
             open_training=_no_training,
             folder=folder,
             cache=cache or Cache(folder / "cache"),

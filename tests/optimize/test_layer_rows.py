@@ -17,7 +17,7 @@ from edgekit.optimize.layer_rows import (
     layer_inputs,
 )
 from edgekit.optimize.torch_graph import TorchGraph, load_torch_graph
-from tests.optimize.test_torch_ops import Case, case, convolutions, normal
+from tests.optimize.cases import Case, case, convolutions, normal
 from tests.tflite.graphs import conv_options, single
 
 

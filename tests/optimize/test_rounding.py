@@ -23,11 +23,9 @@ from edgekit.optimize.rounding import (
 )
 from edgekit.optimize.torch_graph import TorchGraph, load_torch_graph
 from edgekit.tflite.constants import with_constants
-from tests import tflite_models as models
+from tests.optimize.cases import Case, case, chained, convolutions, normal
 from tests.optimize.engine import extremes, int8_weights, loaded, quantized, stored
-from tests.optimize.test_torch_graph import shared
-from tests.optimize.test_torch_ops import Case, case, convolutions, depthwise, normal
-from tests.tflite.graphs import conv_options, single
+from tests.tflite.graphs import shared, single
 
 
 def rows(groups: int, count: int, size: int, seed: int) -> torch.Tensor:
@@ -136,50 +134,6 @@ def to_nearest(graph: TorchGraph) -> dict[int, torch.Tensor]:
         matrices = as_matrices(op, weights, groups)
         found[op.inputs[1]] = from_matrices(op, round_nearest(matrices), weights.shape)
     return found
-
-
-def chained(seed: int = 0, *, outputs: int = 5, last_bias: bool = True) -> bytes:
-    """A convolution with RELU6, one by groups, a depthwise one of two a channel, fully connected
-    without a bias unless asked for."""
-    random = np.random.default_rng(seed)
-    graph = models.Graph()
-    x = graph.tensor("x", (1, 9, 9, 3))
-    a, b = graph.tensor("a", (1, 9, 9, 8)), graph.tensor("b", (1, 5, 5, 6))
-    c, y = graph.tensor("c", (1, 5, 5, 12)), graph.tensor("y", (1, outputs))
-    flat, shape = graph.tensor("flat", (1, 300)), np.array([1, 300])
-    told = graph.tensor("told", (2,), "int32", shape)
-
-    def constant(name: str, *size: int, by: float) -> int:
-        return graph.tensor(name, size, data=random.normal(0, by, size))
-
-    graph.operator(
-        "CONV_2D",
-        [x, constant("wa", 8, 3, 3, 3, by=0.4), constant("ba", 8, by=0.3)],
-        [a],
-        **conv_options(fusedActivationFunction=3),
-    )
-    graph.operator(
-        "CONV_2D",
-        [a, constant("wb", 6, 3, 3, 4, by=0.3), constant("bb", 6, by=0.3)],
-        [b],
-        **conv_options(strideH=2, strideW=2),
-    )
-    graph.operator(
-        "DEPTHWISE_CONV_2D",
-        [b, constant("wc", 1, 3, 3, 12, by=0.4), constant("bc", 12, by=0.3)],
-        [c],
-        **depthwise(2, fusedActivationFunction=1),
-    )
-    graph.operator("RESHAPE", [c, told], [flat], table="ReshapeOptions", newShape=[1, 300])
-    bias = constant("by", outputs, by=0.3) if last_bias else -1
-    graph.operator(
-        "FULLY_CONNECTED",
-        [flat, constant("wy", outputs, 300, by=0.1), bias],
-        [y],
-        table="FullyConnectedOptions",
-    )
-    graph.inputs, graph.outputs = {"x": x}, {"y": y}
-    return models.write([graph], {"serving_default": 0})
 
 
 @pytest.mark.parametrize("last_bias", [True, False])
@@ -310,7 +264,7 @@ def test_constant_inputs_and_dead_channels_are_no_worse() -> None:
 
 
 def test_weights_of_two_layers_are_left_alone() -> None:
-    graph, *_, found = rounded(models.write([shared()]))
+    graph, *_, found = rounded(shared())
     own = graph.graph.ops[2].inputs[1]
     assert found.constants.keys() == {own}
 

@@ -88,25 +88,8 @@ def test_a_tensor_read_twice_by_one_operator() -> None:
     assert torch.equal(found, torch.full((2, 4), 12.0))
 
 
-def shared() -> models.Graph:
-    """Two convolutions of the same weights and bias, one behind the other, and a third of its
-    own."""
-    random = np.random.default_rng(0)
-    made = models.Graph()
-    shape = (1, 4, 4, 3)
-    x, one, two, y = (made.tensor(name, shape) for name in ("x", "one", "two", "y"))
-    kernel = made.tensor("kernel", (3, 3, 3, 3), data=random.normal(size=(3, 3, 3, 3)) * 0.3)
-    bias = made.tensor("bias", (3,), data=random.normal(size=3))
-    own = made.tensor("own", (3, 1, 1, 3), data=random.normal(size=(3, 1, 1, 3)))
-    made.operator("CONV_2D", [x, kernel, bias], [one], **graphs.conv_options())
-    made.operator("CONV_2D", [one, kernel, bias], [two], **graphs.conv_options())
-    made.operator("CONV_2D", [two, own, bias], [y], **graphs.conv_options())
-    made.inputs, made.outputs = {"x": x}, {"y": y}
-    return made
-
-
 def test_weights_that_two_operators_read_are_nobodys() -> None:
-    graph = load_torch_graph(models.write([shared()]))
+    graph = load_torch_graph(graphs.shared())
     assert [graph.is_layer(op) for op in graph.graph.ops] == [False, False, True]
     assert [graph.own_bias(op) for op in graph.graph.ops] == [None, None, None]
 

@@ -223,6 +223,23 @@ def single(
     return written(shape, free)
 
 
+def shared() -> bytes:
+    """Two convolutions of the same weights and bias, one behind the other, and a third of its
+    own."""
+    random = np.random.default_rng(0)
+    made = models.Graph()
+    shape = (1, 4, 4, 3)
+    x, one, two, y = (made.tensor(name, shape) for name in ("x", "one", "two", "y"))
+    kernel = made.tensor("kernel", (3, 3, 3, 3), data=random.normal(size=(3, 3, 3, 3)) * 0.3)
+    bias = made.tensor("bias", (3,), data=random.normal(size=3))
+    own = made.tensor("own", (3, 1, 1, 3), data=random.normal(size=(3, 1, 1, 3)))
+    made.operator("CONV_2D", [x, kernel, bias], [one], **conv_options())
+    made.operator("CONV_2D", [one, kernel, bias], [two], **conv_options())
+    made.operator("CONV_2D", [two, own, bias], [y], **conv_options())
+    made.inputs, made.outputs = {"x": x}, {"y": y}
+    return models.write([made], {"serving_default": 0})
+
+
 def with_constants_behind(data: bytes) -> bytes:
     """``data`` as ai-edge-quantizer lays it out: constants behind the flatbuffer, by offset."""
     model = unpack(data)
