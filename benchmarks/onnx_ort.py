@@ -68,7 +68,7 @@ def ort(folder: Path) -> tuple[list[Table], list[Figure]]:
 
 def mobilenet(folder: Path) -> tuple[Table, list[Figure]]:
     """Quantized from one float .onnx by edgekit and by ``quantize_static``."""
-    recipe = load_recipe(RECIPE, [f"quantize.method={METHOD}"])
+    recipe = load_recipe(RECIPE, [f"quantize.method={METHOD}", "quantize.effort=fast"])
     data = open_run_data(recipe, SilentProgress())
     source = locate(recipe.model, progress=SilentProgress())
     model = cross(
