@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,9 @@ def read_graph(file: Path) -> Graph:
     return parse_graph(data, str(file))
 
 
+@lru_cache(maxsize=4)
 def parse_graph(data: bytes, name: str = "model") -> Graph:
-    """As ``read_graph``, from bytes."""
+    """As ``read_graph``, from bytes. The last few are remembered: stages ask again and again."""
     model = flatbuffer.unpack(data, name)
     try:
         return _graph(model)
