@@ -299,10 +299,10 @@ def free_batch_model(seed: int = 0) -> bytes:
     return write([float_graph(weights(seed), free_batch=True)], {"serving_default": 0})
 
 
-def crashing_model() -> bytes:
+def crashing_model(shape: tuple[int, ...] = (1, 4, 4, 4)) -> bytes:
     """Loads, and segfaults the interpreter when it runs: the kernel trusts a negative radius."""
     graph = Graph()
-    x, y = graph.tensor("x", (1, 4, 4, 4)), graph.tensor("y", (1, 4, 4, 4))
+    x, y = graph.tensor("x", shape), graph.tensor("y", shape)
     graph.operator(
         "LOCAL_RESPONSE_NORMALIZATION",
         [x],

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.errors import ConversionError
 from edgekit.tflite import flatbuffer
 from edgekit.tflite.constants import put_constant
 from edgekit.types import Array
@@ -23,6 +24,9 @@ def with_biases_in_range(data: bytes, floats: bytes) -> bytes:
     that it answers, is cut off. With the scale that the bias asks for, such weights round to fewer
     steps, which are smaller than one step of the output. ``floats`` is the graph that ``data`` was
     quantized from. Unchanged bytes where every bias fits.
+
+    Raises:
+        ConversionError: weights that are no numbers.
     """
     model = flatbuffer.unpack(data)
     wanted = _float_constants(floats)
@@ -44,6 +48,8 @@ def with_biases_in_range(data: bytes, floats: bytes) -> bytes:
 
 def _widen(model: Any, weights: Any, bias: Any, exact: Array) -> bool:
     scales = np.asarray(bias.quantization.scale, np.float64)
+    if not np.isfinite(scales).all():
+        raise ConversionError(f"{flatbuffer.text(weights.name)} holds NaN or infinity")
     factors = np.maximum(np.abs(exact) / (scales * _LARGEST), 1.0)
     if (factors == 1.0).all():
         return False

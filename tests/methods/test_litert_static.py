@@ -259,7 +259,7 @@ def test_a_constant_of_a_batched_product_has_one_scale(
     assert compared.sqnr_db > 30
 
 
-@pytest.mark.parametrize("size", [0.0, 1e-12, 1e-7])
+@pytest.mark.parametrize("size", [0.0, 1e-44, 1e-40, 1e-36, 1e-12, 1e-7])
 def test_a_channel_of_tiny_weights_keeps_its_bias(make_job: MakeJob, size: float) -> None:
     weights = models.weights()
     weights.filter[0] *= size
