@@ -45,7 +45,9 @@ _FILE = "sensitivity.json"
 _REVISION = 1
 
 
-def raised(job: QuantizeJob, before: Built, measure: Measure) -> Built | None:
+def raised(
+    job: QuantizeJob, before: Built, measure: Measure, warn: Callable[[str], None]
+) -> Built | None:
     """``before`` with the fewest layers raised to ``job.options.raise_to`` for the recipe's limits
     to hold on dev; ``None`` where they hold already, or there is nothing to raise.
 
@@ -53,6 +55,7 @@ def raised(job: QuantizeJob, before: Built, measure: Measure) -> Built | None:
     hold, then bisected. Where they do not hold with as many as ``COST_MAX`` allows, these many are
     raised. Without limits it is the knee: where the share of the noise that is gone is furthest
     above the share of the cost that was paid (Satopää et al. 2011, doi:10.1109/ICDCSW.2011.20).
+    ``warn`` is told where nothing can be raised, or not enough.
 
     Raises:
         ConversionError: the graph cannot be computed in torch, or the engine refused it.
@@ -69,7 +72,7 @@ def raised(job: QuantizeJob, before: Built, measure: Measure) -> Built | None:
         count for count in range(1, len(order) + 1) if spent(order[:count], cost) <= COST_MAX
     ]
     if not affordable:
-        job.progress.warn(f"no layer can be raised to {to} within a quarter of the model's cost")
+        warn(f"no layer can be raised to {to} within a quarter of the model's cost")
         return None
     made: dict[int, Built] = {}
 
@@ -87,7 +90,7 @@ def raised(job: QuantizeJob, before: Built, measure: Measure) -> Built | None:
         found = fewest(holds, most)
         count = most if found is None else found
         if found is None:
-            job.progress.warn(
+            warn(
                 f"the limits do not hold on dev with {count} layers raised to {to} either, as many "
                 "as a quarter of the model's cost allows"
             )
@@ -126,7 +129,7 @@ def _sensitivities(job: QuantizeJob, before: Built) -> tuple[Sensitivity, ...]:
             found = sensitivities(
                 before.reference,
                 before.quantized,
-                spread(list(job.calibration), SAMPLES),
+                spread(job.calibration, len(job.calibration), SAMPLES),
                 output=job.goal.primary,
                 weights=weights,
                 advance=bar.advance,

@@ -119,10 +119,11 @@ def sensitivities(
     check(graph, data, samples[:_CHECKED])
     plain = graph.graph
     held = sum(int(np.prod(t.shape or (1,))) * 4 for t in plain.tensors if not t.constant)
+    most = max(1, MEMORY_MAX // max(_COPIES * held, 1))
     return measure_sensitivity(
         graph,
         stored_as(plain, parse_graph(quantized)),
-        _feeds(graph, spread(samples, max(1, MEMORY_MAX // max(_COPIES * held, 1)))),
+        _feeds(graph, spread(samples, len(samples), most)),
         dict(zip(plain.output_names, plain.outputs, strict=True))[output],
         weights=weights,
         advance=advance,

@@ -53,7 +53,10 @@ def _sqnr_db(job: QuantizeJob, built: Built) -> float:
 
 
 def _raised(job: QuantizeJob, before: Built) -> Built | None:
-    return raised(job, before, lambda built: Candidate("", 0.0, sqnr_db={"": _sqnr_db(job, built)}))
+    def measure(built: Built) -> Candidate:
+        return Candidate("", 0.0, sqnr_db={"": _sqnr_db(job, built)})
+
+    return raised(job, before, measure, job.progress.warn)
 
 
 def _ground(job: QuantizeJob) -> Built:
@@ -128,7 +131,7 @@ def test_nothing_is_raised_unasked(make_job: MakeJob) -> None:
     def measure(built: Built) -> Candidate:
         raise AssertionError("there is nothing to measure")
 
-    assert raised(job, _ground(job), measure) is None
+    assert raised(job, _ground(job), measure, job.progress.warn) is None
 
 
 def test_nothing_is_raised_where_the_limits_hold(make_job: MakeJob) -> None:
