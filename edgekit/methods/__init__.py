@@ -28,6 +28,7 @@ METHODS: dict[str, MethodEntry] = {
         options=(
             "estimator",
             "effort",
+            "raise_to",
             "input_dtype",
             "output_dtype",
             "per_channel",

@@ -10,11 +10,11 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,17 +58,22 @@ class Built:
     """``data``, a float graph, quantized with the ``ranges`` of ``estimator``.
 
     ``reference`` computes what the model computes; ``data`` differs from it where weights and
-    biases make up for what quantizing costs. ``kept`` are the layers that a rule leaves float, with
-    the reason; ``cached`` says whether the samples were run at all.
+    biases make up for what quantizing costs. ``exact`` are the extremes that ``ranges`` were made
+    from. ``kept`` are the layers that stay float, with the reason; ``raised`` those of a higher
+    precision than the rest, with that precision, and ``notes`` what is to be said of them;
+    ``cached`` says whether the samples were run at all.
     """
 
     reference: bytes
     data: bytes
     estimator: str
     ranges: Mapping[str, Range]
+    exact: Mapping[str, Range]
     quantized: bytes
     kept: Mapping[str, str]
     cached: bool
+    raised: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def build(job: QuantizeJob, data: bytes, estimator: str) -> Built:
@@ -85,23 +90,48 @@ def build(job: QuantizeJob, data: bytes, estimator: str) -> Built:
     ends = {graph.tensors[index].name for index in (*graph.inputs, *graph.outputs)}
     ranges = estimate(statistics, estimator, exact=ends, apart=apart)
     kept = kept_float(graph, job.options.modules)
-    quantized = _quantized(job, data, ranges, kept)
-    return Built(data, data, estimator, ranges, quantized, kept, cached)
+    exact = estimate(statistics, "minmax")
+    quantized = _quantized(job, data, ranges, kept, {})
+    return Built(data, data, estimator, ranges, exact, quantized, kept, cached)
 
 
 def rebuild(job: QuantizeJob, before: Built, data: bytes) -> Built:
     """``before`` with the weights and biases of ``data``, and the same ranges."""
-    quantized = _quantized(job, data, before.ranges, before.kept)
+    quantized = _quantized(job, data, before.ranges, before.kept, before.raised)
     return replace(before, data=data, quantized=quantized)
 
 
+def rebuild_raised(
+    job: QuantizeJob,
+    before: Built,
+    raised: Mapping[str, str],
+    unclipped: Collection[str],
+    data: bytes,
+) -> Built:
+    """``before`` with the weights of ``data`` and the layers in ``raised`` at the precision that
+    they map to, ``int16`` or ``float32``. The tensors named in ``unclipped`` are stored with their
+    exact extremes: where steps are fine, clipping gains nothing."""
+    ranges = {**before.ranges, **{name: before.exact[name] for name in unclipped}}
+    kept = {
+        layer: "raised to float32 (quantize.raise_to)"
+        for layer, to in raised.items()
+        if to == "float32"
+    }
+    changed = replace(before, ranges=ranges, kept={**kept, **before.kept}, raised=raised)
+    return rebuild(job, changed, data)
+
+
 def _quantized(
-    job: QuantizeJob, data: bytes, ranges: Mapping[str, Range], kept: Collection[str]
+    job: QuantizeJob,
+    data: bytes,
+    ranges: Mapping[str, Range],
+    kept: Collection[str],
+    raised: Mapping[str, str],
 ) -> bytes:
     try:
         with job.progress.task("Quantizing"):
             # Packed anew: the engine writes every zero point of every channel out.
-            return pack(unpack(_run_engine(data, ranges, job.options, kept)))
+            return pack(unpack(_run_engine(data, ranges, job.options, kept, raised)))
     except ConversionError as error:
         graph = parse_graph(data)
         flow = [f"{op.name} at {graph.layer(op)}" for op in graph.ops if op.name in _FLOW]
@@ -157,11 +187,15 @@ def session_threads(threads: int) -> list[int]:
 
 
 def _run_engine(
-    data: bytes, ranges: Mapping[str, Range], options: QuantizeSpec, kept: Collection[str]
+    data: bytes,
+    ranges: Mapping[str, Range],
+    options: QuantizeSpec,
+    kept: Collection[str],
+    raised: Mapping[str, str],
 ) -> bytes:
     quantized = run_engine(
         data,
-        partial(_configure, options=options, kept=kept),
+        partial(_configure, options=options, kept=kept, raised=raised),
         {
             name: {
                 "min": np.array([limits.min], dtype=np.float32),
@@ -177,24 +211,43 @@ def _run_engine(
     )
 
 
-def _configure(engine: Quantizer, options: QuantizeSpec, kept: Collection[str]) -> None:
-    from ai_edge_quantizer import qtyping
+def _configure(
+    engine: Quantizer, options: QuantizeSpec, kept: Collection[str], raised: Mapping[str, str]
+) -> None:
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    from ai_edge_quantizer.qtyping import TFLOperationName
+
+    _static(engine, ".*", 8, options)
+    if kept:
+        engine.update_quantization_recipe(
+            regex=_called(kept),
+            operation_name=TFLOperationName.ALL_SUPPORTED,
+            algorithm_key=AlgorithmName.NO_QUANTIZE,
+        )
+    if not raised:
+        return
+    if wide := [layer for layer, to in raised.items() if to == "int16"]:
+        _static(engine, _called(wide), 16, options)
+    # An end of the graph is called like the operator that writes it, and keeps its type.
+    engine.add_static_config(
+        _called(raised), TFLOperationName.OUTPUT, activation_num_bits=8, weight_num_bits=8
+    )
+
+
+def _static(engine: Quantizer, regex: str, bits: int, options: QuantizeSpec) -> None:
+    from ai_edge_quantizer.qtyping import TFLOperationName
 
     # LiteRT's BATCH_MATMUL takes the first scale of a constant for all of it.
     for operators, per_channel in (("ALL_SUPPORTED", options.per_channel), ("BATCH_MATMUL", False)):
         engine.add_static_config(
-            ".*",
-            qtyping.TFLOperationName[operators],
-            activation_num_bits=8,
+            regex,
+            TFLOperationName[operators],
+            activation_num_bits=bits,
             weight_num_bits=8,
             weight_granularity=weight_granularity(per_channel=per_channel),
         )
-    if kept:
-        # To the engine an operator is called by its outputs, each with a semicolon behind it.
-        layers = "|".join(re.escape(layer) for layer in kept)
-        engine.update_quantization_recipe(
-            regex=f"^(?:{layers});",
-            operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
-            algorithm_key=AlgorithmName.NO_QUANTIZE,
-        )
+
+
+def _called(layers: Collection[str]) -> str:
+    """To the engine an operator is called by its outputs, each with a semicolon behind it."""
+    return f"^(?:{'|'.join(re.escape(layer) for layer in layers)});"

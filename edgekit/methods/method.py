@@ -31,6 +31,12 @@ class Goal:
     agreement_min: float | None = None
     sqnr_db_min: float | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether there is any limit to hold."""
+        agreement = self.agreement_min is not None and self.classification
+        return agreement or self.sqnr_db_min is not None
+
     def holds(self, agreement: float | None, sqnr_db: float) -> bool:
         """Whether figures measured on dev keep the limits with a margin: a quarter of the changed
         answers that are allowed, and 1 dB. Without any limit nothing is ever enough."""

@@ -1,4 +1,4 @@
-"""The remedies of this room on files: bytes of a float graph in, bytes of a float graph out."""
+"""This room on files: bytes of a float graph in; bytes of a better one out, or what was found."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from edgekit.optimize.fake_quant import Stored
+    from edgekit.optimize.sensitivity import Sensitivity
     from edgekit.optimize.torch_graph import TorchGraph
 
 MEMORY_MAX = 2 << 30
@@ -95,6 +96,38 @@ def solved(
         if not np.isfinite(value).all():
             raise ConversionError(f"{graph.graph.tensors[index].name} became NaN or infinite")
     return Solved(with_constants(data, values), len(chosen), rounded.nearest)
+
+
+def sensitivities(
+    data: bytes,
+    quantized: bytes,
+    samples: Sequence[Sample],
+    *,
+    output: str,
+    weights: bool,
+    advance: Callable[[], None],
+) -> tuple[Sensitivity, ...]:
+    """How much noise each layer alone makes in the primary output, called ``output``; activations
+    are stored as in ``quantized``, what the engine made of the graph. See ``measure_sensitivity``.
+
+    Raises:
+        ConversionError: the graph cannot be computed in torch.
+    """
+    graph = load(data)
+    from edgekit.optimize.sensitivity import measure_sensitivity
+
+    check(graph, data, samples[:_CHECKED])
+    plain = graph.graph
+    held = sum(int(np.prod(t.shape or (1,))) * 4 for t in plain.tensors if not t.constant)
+    most = max(1, MEMORY_MAX // max(_COPIES * held, 1))
+    return measure_sensitivity(
+        graph,
+        stored_as(plain, parse_graph(quantized)),
+        _feeds(graph, spread(samples, len(samples), most)),
+        dict(zip(plain.output_names, plain.outputs, strict=True))[output],
+        weights=weights,
+        advance=advance,
+    )
 
 
 def load(data: bytes) -> TorchGraph:

@@ -336,6 +336,13 @@ class QuantizeSpec:
             "limits hold on the dev samples with a margin, see accuracy.md"
         ),
     )
+    raise_to: Literal["none", "int16", "float32"] = field(
+        default="none",
+        metadata=_doc(
+            "precision that the fewest layers are raised to where the limits do not hold on the "
+            "dev samples otherwise, see accuracy.md"
+        ),
+    )
     input_dtype: Literal["int8", "uint8", "int16", "float32"] = field(
         default="int8", metadata=_doc("type of the artefact's inputs")
     )

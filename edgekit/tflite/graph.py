@@ -11,6 +11,9 @@ from typing import Any
 from edgekit.errors import SourceError
 from edgekit.tflite import flatbuffer
 
+SAME_SCALE = frozenset({"PAD", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "MAX_POOL_2D"})
+"""Operators that only move values: quantized, their output has the scale of their input."""
+
 # Stands for an optional input that an operator does not have.
 _ABSENT = -1
 
