@@ -20,6 +20,7 @@ from edgekit.cache import content_key
 from edgekit.choose import Candidate, Choice, Samples, choose
 from edgekit.errors import ConversionError, MissingError, SessionError
 from edgekit.methods.litert_build import Built, build, rebuild
+from edgekit.methods.litert_mixed import raised
 from edgekit.methods.method import QuantizeJob
 from edgekit.numerics.fidelity import fidelity, same_class
 from edgekit.optimize.solve import spread
@@ -33,6 +34,7 @@ Warn = Callable[[str], None]
 if TYPE_CHECKING:
     from edgekit.recipe.schema import QuantizeSpec
 
+RAISED = "raised"
 _GRAPH, _NEAREST = "graph.tflite", "nearest.json"
 # Raise when a remedy gives something else for the same graph and samples.
 _REVISION = 1
@@ -98,13 +100,19 @@ def climb(job: QuantizeJob, ground: Built) -> Climbed:
         warnings.append(text)
         job.progress.warn(text)
 
-    for rung in _rungs(job.options, effort):
+    def measure(name: str, built: Built) -> Candidate:
+        return _measured(job, name, built, dev, reference)
+
+    def raise_layers(job: QuantizeJob, before: Built, warn: Warn) -> Built | None:
+        return raised(job, before, partial(measure, RAISED), warn)
+
+    for rung in (*_rungs(job.options, effort), Rung(RAISED, raise_layers)):
         start = time.perf_counter()
         try:
             reached = rung.climb(job, best, warn)
             if reached is None:
                 continue
-            candidate = _measured(job, rung.name, reached, dev, reference)
+            candidate = measure(rung.name, reached)
         except FAILURES as error:
             warn(f"rung {rung.name} is left out: {error.message}")
             found.append(Candidate(rung.name, _since(start), error=error.message))

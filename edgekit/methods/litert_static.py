@@ -45,6 +45,7 @@ class LitertStatic:
                 "engine": engine_name(),
                 "rewritten": list(rewritten),
                 **({KEPT_FLOAT: built.kept} if built.kept else {}),
+                **built.notes,
             },
         )
         return Quantized(

@@ -69,6 +69,16 @@ def _options_of_the_method(recipe: Recipe) -> Findings:
             yield Finding(("quantize", "backend"), message, hint)
 
 
+def _raising_is_a_rung(recipe: Recipe) -> Findings:
+    quantize = recipe.quantize
+    if quantize.raise_to != "none" and quantize.effort == "fast":
+        yield Finding(
+            ("quantize", "raise_to"),
+            "raising layers is a rung of the ladder, which effort: fast does not climb",
+            "write quantize.effort: balanced, best or auto",
+        )
+
+
 def _ends_of_the_method(recipe: Recipe) -> Findings:
     """INT16 ends go with INT16 activations, INT8 ones with INT8: nothing converts between them."""
     for method in possible_methods(recipe):
@@ -277,6 +287,7 @@ REFERENCES: tuple[Rule, ...] = (
     _method,
     _bridge,
     _options_of_the_method,
+    _raising_is_a_rung,
     _ends_of_the_method,
     _older_runtime_reads_tflite,
     _a_way_to_the_method,
