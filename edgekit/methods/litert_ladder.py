@@ -101,9 +101,7 @@ def climb(job: QuantizeJob, ground: Built) -> Climbed:
         job.progress.warn(text)
 
     def measure(name: str, built: Built) -> Candidate:
-        # Rungs in between have the operators of the first, which ran where a crash is survived.
-        isolated = name == RAISED or not made
-        return _measured(job, name, built, dev, reference, isolated=isolated)
+        return _measured(job, name, built, dev, reference)
 
     def raise_layers(job: QuantizeJob, before: Built, warn: Warn) -> Built | None:
         return raised(job, before, partial(measure, RAISED), warn)
@@ -217,20 +215,14 @@ def _remedy(
 
 
 def _measured(
-    job: QuantizeJob,
-    name: str,
-    made: Built,
-    dev: Sequence[Sample],
-    reference: Predictions,
-    *,
-    isolated: bool,
+    job: QuantizeJob, name: str, made: Built, dev: Sequence[Sample], reference: Predictions
 ) -> Candidate:
-    """The figures of one rung on dev."""
+    """The figures of one rung on dev; its file is run where a crash can be survived."""
     file = job.folder / "rung.tflite"
     file.write_bytes(made.quantized)
     try:
         with (
-            open_session(file, threads=job.threads, isolated=isolated) as session,
+            open_session(file, threads=job.threads, isolated=True) as session,
             job.progress.task(f"Running {name} on the dev samples", len(dev)) as bar,
         ):
             answers = predict(session, dev, task=bar)
