@@ -84,7 +84,14 @@ def climb(make_job: MakeJob, tmp_path: Path) -> Climb:
 
 
 def names(choice: Choice) -> list[str]:
-    return [each.name for each in choice.candidates]
+    """Of the rungs; other estimators than the recipe's are one to these tests."""
+    return [each.name for each in choice.candidates if not each.name.startswith("ranges ")]
+
+
+@pytest.fixture
+def one_estimator(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = replace(litert_ladder.EFFORTS["auto"], estimators=())
+    monkeypatch.setitem(litert_ladder.EFFORTS, "auto", plain)
 
 
 def decibels(choice: Choice) -> dict[str, float]:
@@ -94,7 +101,15 @@ def decibels(choice: Choice) -> dict[str, float]:
 def test_rungs_come_in_order_with_their_figures(climb: Climb) -> None:
     made, choice, job = climb(effort="best")
     assert choice.of == "rung"
-    assert names(choice) == ["ranges", "equalized", "bias", "rounded"]
+    assert [each.name for each in choice.candidates] == [
+        "ranges",
+        "ranges mean_minmax",
+        "ranges percentile",
+        "ranges mse",
+        "equalized",
+        "biases",
+        "rounded",
+    ]
     assert choice.on is not None
     assert (choice.on.role, choice.on.samples) == ("dev", len(job.open_dev()))
     for each in choice.candidates:
@@ -110,7 +125,7 @@ def test_rungs_come_in_order_with_their_figures(climb: Climb) -> None:
 
 
 def test_balanced_does_not_round(climb: Climb) -> None:
-    assert names(climb(effort="balanced")[1]) == ["ranges", "equalized", "bias"]
+    assert names(climb(effort="balanced")[1]) == ["ranges", "equalized", "biases"]
 
 
 def test_fast_opens_no_dev_samples(make_job: MakeJob) -> None:
@@ -126,9 +141,10 @@ def test_a_graph_without_links_has_no_rung_of_them(climb: Climb) -> None:
     graph.operator("FULLY_CONNECTED", [x, weights, bias], [y], table="FullyConnectedOptions")
     graph.inputs, graph.outputs = {"x": x}, {"scores": y}
     _, choice, _ = climb(models.write([graph], {"serving_default": 0}), effort="best")
-    assert names(choice) == ["ranges", "bias", "rounded"]
+    assert names(choice) == ["ranges", "biases", "rounded"]
 
 
+@pytest.mark.usefixtures("one_estimator")
 def test_auto_stops_at_the_first_rung_that_holds(climb: Climb) -> None:
     plain = Goal("scores", classification=False)
     _, choice, _ = climb(goal=plain, effort="balanced")
@@ -149,10 +165,9 @@ def test_auto_without_a_goal_goes_all_the_way(climb: Climb) -> None:
 
 def test_an_operator_without_a_torch_rule_leaves_the_first_rung(climb: Climb) -> None:
     made, choice, _ = climb(network("FLOOR"), effort="best")
-    assert choice.chosen == "ranges"
-    errors = {each.name: each.error for each in choice.candidates}
-    assert errors.pop("ranges") is None
-    assert errors.keys() == {"equalized", "bias", "rounded"}
+    assert choice.chosen.startswith("ranges")
+    errors = {each.name: each.error for each in choice.candidates if each.error is not None}
+    assert errors.keys() == {"equalized", "biases", "rounded"}
     assert all("FLOOR" in str(error) for error in errors.values())
     assert made.artefact.path.exists()
 
@@ -174,9 +189,9 @@ def test_a_rung_of_nan_weights_is_named_and_left_out(
     monkeypatch.setattr(solve, "solved", broken)
     made, choice, _ = climb(effort="best")
     errors = {each.name: each.error for each in choice.candidates if each.error is not None}
-    assert errors == {"bias": "wy holds NaN or infinity"}
+    assert errors == {"biases": "wy holds NaN or infinity"}
     assert names(choice)[-1] == "rounded"
-    assert choice.chosen != "bias"
+    assert choice.chosen != "biases"
     assert made.artefact.path.exists()
 
 
@@ -191,7 +206,7 @@ def test_a_rung_that_crashes_its_runtime_is_left_out(
     monkeypatch.setattr(litert_ladder, "rebuild", crashing)
     _, choice, job = climb(effort="balanced")
     errors = {each.name: each.error for each in choice.candidates if each.error is not None}
-    assert list(errors) == ["bias"]
+    assert list(errors) == ["biases"]
     assert choice.chosen == "equalized"
     assert not (job.folder / "rung.tflite").exists()
 
@@ -250,5 +265,5 @@ def test_a_file_of_a_free_batch_is_climbed(climb: Climb) -> None:
         if tensor.name in (b"x", b"a", b"b", b"y"):
             tensor.shapeSignature = [-1, *map(int, tensor.shape[1:])]
     _, choice, _ = climb(pack(model), effort="best")
-    assert decibels(choice).keys() == {"ranges", "equalized", "bias", "rounded"}
-    assert choice.chosen != "ranges"
+    assert decibels(choice).keys() >= {"ranges", "equalized", "biases", "rounded"}
+    assert not choice.chosen.startswith("ranges")
