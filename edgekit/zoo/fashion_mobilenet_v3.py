@@ -1,9 +1,9 @@
-"""A small MobileNetV3 for 28x28 grey pictures: the first rows of MobileNetV3-Small (Howard et al.
-2019, arXiv:1905.02244, table 2) at the sizes of Fashion-MNIST, trained by
-``edgekit.zoo.train_fashion``.
+"""MobileNetV3s for 28x28 grey pictures, trained by ``edgekit.zoo.train_fashion``: the first rows of
+MobileNetV3-Small, and all rows of MobileNetV3-Large at a quarter of its width (Howard et al. 2019,
+arXiv:1905.02244, tables 2 and 1), at the sizes of Fashion-MNIST.
 
-It is the hard one of the Fashion-MNIST nets: hard-swish has no upper bound, and the gates of
-squeeze-and-excitation (Hu et al. 2018, arXiv:1709.01507) multiply activations by one another.
+Hard-swish has no upper bound, and the gates of squeeze-and-excitation (Hu et al. 2018,
+arXiv:1709.01507) multiply activations by one another. The deep one has both in every block.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of the paper's table 2, one block."""
+    """A row of the paper's tables, one block."""
 
     kernel: int
     expanded: int
@@ -25,20 +25,58 @@ class _Row:
     stride: int = 1
 
 
-_STEM = 16
-# Rows 2 to 6, 8 and 9, with the table's strides but for the first block's: its pictures are eight
-# times as wide. The stem leaves 14x14, the second block 7x7, the fourth 4x4.
-_ROWS = (
-    _Row(3, 16, 16, True, nn.ReLU),
-    _Row(3, 72, 24, False, nn.ReLU, stride=2),
-    _Row(3, 88, 24, False, nn.ReLU),
-    _Row(5, 96, 40, True, nn.Hardswish, stride=2),
-    _Row(5, 240, 40, True, nn.Hardswish),
-    _Row(5, 120, 48, True, nn.Hardswish),
-    _Row(5, 144, 48, True, nn.Hardswish),
+@dataclass(frozen=True)
+class _Table:
+    """``stem``, ``head`` and ``hidden`` are channels: of the first convolution, of the last one and
+    of the layer before the logits."""
+
+    stem: int
+    rows: tuple[_Row, ...]
+    head: int
+    hidden: int
+
+
+# Rows 2 to 6, 8 and 9 of table 2, with its strides but for the first block's: its pictures are
+# eight times as wide. The stem leaves 14x14, the second block 7x7, the fourth 4x4.
+_SMALL = _Table(
+    stem=16,
+    rows=(
+        _Row(3, 16, 16, True, nn.ReLU),
+        _Row(3, 72, 24, False, nn.ReLU, stride=2),
+        _Row(3, 88, 24, False, nn.ReLU),
+        _Row(5, 96, 40, True, nn.Hardswish, stride=2),
+        _Row(5, 240, 40, True, nn.Hardswish),
+        _Row(5, 120, 48, True, nn.Hardswish),
+        _Row(5, 144, 48, True, nn.Hardswish),
+    ),
+    head=6 * 48,  # six times the channels before it, as in the table
+    hidden=160,
 )
-_HEAD = 6 * 48  # six times the channels before it, as in the table
-_HIDDEN = 160
+# Rows 2 to 16 of table 1, a quarter of their channels in multiples of eight, hard-swish and a gate
+# in all of them. The stem leaves 14x14, the second block 7x7, the seventh 4x4: too small for the
+# 5x5 filters of the last three rows, which have a fifth of the channels.
+_LARGE_QUARTER = _Table(
+    stem=8,
+    rows=(
+        _Row(3, 8, 8, True, nn.Hardswish),
+        _Row(3, 16, 8, True, nn.Hardswish, stride=2),
+        _Row(3, 24, 8, True, nn.Hardswish),
+        _Row(5, 24, 16, True, nn.Hardswish),
+        _Row(5, 32, 16, True, nn.Hardswish),
+        _Row(5, 32, 16, True, nn.Hardswish),
+        _Row(3, 64, 24, True, nn.Hardswish, stride=2),
+        _Row(3, 48, 24, True, nn.Hardswish),
+        _Row(3, 48, 24, True, nn.Hardswish),
+        _Row(3, 48, 24, True, nn.Hardswish),
+        _Row(3, 120, 32, True, nn.Hardswish),
+        _Row(3, 168, 32, True, nn.Hardswish),
+        _Row(3, 168, 32, True, nn.Hardswish),
+        _Row(3, 192, 32, True, nn.Hardswish),
+        _Row(3, 192, 32, True, nn.Hardswish),
+    ),
+    head=6 * 32,
+    hidden=128,
+)
 
 
 class SqueezeExcite(nn.Module):
@@ -90,21 +128,21 @@ class InvertedResidualV3(nn.Module):
 class FashionMobileNetV3(nn.Module):
     """Input ``[N, 1, 28, 28]`` float32, output logits ``[N, num_classes]``."""
 
-    def __init__(self, num_classes: int = 10) -> None:
+    def __init__(self, table: _Table, num_classes: int) -> None:
         super().__init__()
-        self.stem = _conv_bn(1, _STEM, nn.Hardswish, kernel=3, stride=2)
+        self.stem = _conv_bn(1, table.stem, nn.Hardswish, kernel=3, stride=2)
         blocks: list[nn.Module] = []
-        channels = _STEM
-        for row in _ROWS:
+        channels = table.stem
+        for row in table.rows:
             blocks.append(InvertedResidualV3(channels, row))
             channels = row.outputs
         self.blocks = nn.Sequential(*blocks)
-        self.head = _conv_bn(channels, _HEAD, nn.Hardswish)
+        self.head = _conv_bn(channels, table.head, nn.Hardswish)
         self.classifier = nn.Sequential(
-            nn.Linear(_HEAD, _HIDDEN),
+            nn.Linear(table.head, table.hidden),
             nn.Hardswish(),
             nn.Dropout(0.2),
-            nn.Linear(_HIDDEN, num_classes),
+            nn.Linear(table.hidden, num_classes),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,8 +152,13 @@ class FashionMobileNetV3(nn.Module):
 
 
 def fashion_mobilenet_v3(num_classes: int = 10) -> FashionMobileNetV3:
-    """A FashionMobileNetV3 with random weights; load a state dict into it."""
-    return FashionMobileNetV3(num_classes)
+    """Seven blocks of MobileNetV3-Small, random weights; load a state dict into it."""
+    return FashionMobileNetV3(_SMALL, num_classes)
+
+
+def fashion_mobilenet_v3_deep(num_classes: int = 10) -> FashionMobileNetV3:
+    """Fifteen narrow blocks of MobileNetV3-Large, random weights; load a state dict into it."""
+    return FashionMobileNetV3(_LARGE_QUARTER, num_classes)
 
 
 def _conv_bn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,22 @@ def test_it_learns_and_tells_after_every_epoch() -> None:
     assert top1(net, data) == 1.0
 
 
+def test_a_plan_bounds_the_gradients() -> None:
+    def moved(gradient_norm_max: float) -> float:
+        plan = Plan(
+            fashion_lstm, 1, batch=20, weight_decay=0.0, gradient_norm_max=gradient_norm_max
+        )
+        torch.manual_seed(0)
+        start = plan.build().parameters()
+        trained = train(plan, pictures(), seed=0).parameters()
+        steps = [float((a - b).detach().abs().max()) for a, b in zip(start, trained, strict=True)]
+        return max(steps)
+
+    # Adam's eps is far above gradients as small as the first bound leaves.
+    assert moved(1e-14) < 1e-6
+    assert moved(math.inf) > 1e-4
+
+
 def test_top1_is_the_share_of_right_answers_over_all_batches() -> None:
     net = torch.nn.Flatten()
     images = torch.zeros(1200, 1, 1, 3)
@@ -111,7 +128,9 @@ def test_the_command_learns_from_calibration_and_opens_eval_last(
     assert "eval top-1 0." in result.output
 
 
-@pytest.mark.parametrize("name", ["fashion_qat", "fashion_lstm_dynamic", "fashion_v3_int8"])
+@pytest.mark.parametrize(
+    "name", ["fashion_qat", "fashion_lstm_dynamic", "fashion_v3_int8", "fashion_v3_deep_int8"]
+)
 def test_the_recipes_prepare_pictures_as_the_training_did(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.preprocess == train_fashion.PREPROCESS
