@@ -64,9 +64,9 @@ def test_only_weights_and_biases_are_others_and_the_same_ones_each_time(feedback
 
 
 def test_equalized_computes_the_same_or_is_none() -> None:
-    assert equalized(models.float_model(), samples(2, models.INPUT_SHAPE), 2) is None
+    assert equalized(models.float_model(), samples(2, models.INPUT_SHAPE)) is None
     data = _conv_then_depthwise()
-    changed = equalized(data, iter(samples(12)), 10)
+    changed = equalized(data, samples(10))
     assert changed is not None
     assert changed != data
     wanted = run(data, samples(10))
