@@ -85,6 +85,9 @@ class Sample:
 KEPT_FLOAT = "kept_float"
 """The note of an artefact that has, by layer, why the recipe left an operator float."""
 
+RAISED_TO_FLOAT = "raised to float32 (quantize.raise_to)"
+"""Why an operator is float that the recipe did not name: it allows some to be, not which."""
+
 
 @dataclass(frozen=True)
 class Artefact:

@@ -14,7 +14,7 @@ from edgekit.methods import METHODS
 from edgekit.numerics.fidelity import Fidelity
 from edgekit.recipe.schema import GateSpec, QuantizeSpec
 from edgekit.tasks.task import MetricAccuracy
-from edgekit.types import ArtefactFacts, ArtefactFormat, FloatOp
+from edgekit.types import RAISED_TO_FLOAT, ArtefactFacts, ArtefactFormat, FloatOp
 
 _SHOWN = 5
 _INTEGER_METHODS = {ArtefactFormat.TFLITE: "tflite_int8 or litert_static"}
@@ -87,8 +87,8 @@ def _full_integer(gate: GateSpec, quantize: QuantizeSpec, facts: ArtefactFacts) 
         yield _not_measured("artefact.full_integer", 0, "the format does not tell its operators")
         return
     listed = [op for op in facts.float_ops if op.op not in quantize.allow_float_ops]
-    by_rule = [op for op in listed if op.why is not None]
-    refused = listed if gate.full_integer else [op for op in listed if op.why is None]
+    by_rule = [op for op in listed if op.why not in (None, RAISED_TO_FLOAT)]
+    refused = listed if gate.full_integer else [op for op in listed if op not in by_rule]
     value: int | str = len(refused)
     if refused:
         shown = "; ".join(str(op) for op in refused[:_SHOWN])
@@ -115,6 +115,13 @@ def _full_integer(gate: GateSpec, quantize: QuantizeSpec, facts: ArtefactFacts) 
 
 def _way_out(quantize: QuantizeSpec, refused: Sequence[FloatOp]) -> str:
     """What to change in the recipe, so that ``refused`` are integer or accepted."""
+    raised = [op for op in refused if op.why == RAISED_TO_FLOAT]
+    if raised:
+        names = ", ".join(sorted({op.op for op in raised}))
+        return (
+            f"{len(raised)} of {len(refused)}: {RAISED_TO_FLOAT}; list {names} in "
+            "quantize.allow_float_ops to accept them, or take raise_to: int16"
+        )
     reasons = sorted({op.why for op in refused if op.why is not None})
     if reasons:
         count = sum(op.why is not None for op in refused)

@@ -40,6 +40,7 @@ from edgekit.tflite.flatbuffer import pack, unpack
 from edgekit.tflite.float_rules import estimators_apart, kept_float
 from edgekit.tflite.graph import parse_graph
 from edgekit.tflite.reductions import with_extremes
+from edgekit.types import RAISED_TO_FLOAT
 
 if TYPE_CHECKING:
     from ai_edge_quantizer.quantizer import Quantizer
@@ -112,11 +113,7 @@ def rebuild_raised(
     they map to, ``int16`` or ``float32``. The tensors named in ``unclipped`` are stored with their
     exact extremes: where steps are fine, clipping gains nothing."""
     ranges = {**before.ranges, **{name: before.exact[name] for name in unclipped}}
-    kept = {
-        layer: "raised to float32 (quantize.raise_to)"
-        for layer, to in raised.items()
-        if to == "float32"
-    }
+    kept = {layer: RAISED_TO_FLOAT for layer, to in raised.items() if to == "float32"}
     changed = replace(before, ranges=ranges, kept={**kept, **before.kept}, raised=raised)
     return rebuild(job, changed, data)
 

@@ -17,6 +17,7 @@ from edgekit.measure.size import Size
 from edgekit.numerics.fidelity import OutputFidelity
 from edgekit.recipe.schema import GateSpec, QuantizeSpec
 from edgekit.report import NotMeasured
+from edgekit.types import RAISED_TO_FLOAT, FloatOp
 from tests.report.sample import (
     CAVEAT,
     FACTS,
@@ -294,6 +295,17 @@ def test_operators_that_a_rule_left_float_fail_only_where_integers_were_asked_fo
     assert (asked.status, asked.value) == (Status.FAIL, 7)
     assert "LEAKY_RELU at net/4; and 2 more (7 of 7: the recipe leaves it out" in asked.why
     assert "quantize.modules[0]); remove the rule" in asked.why
+
+
+def test_operators_that_were_raised_to_float_fail_unless_they_are_allowed() -> None:
+    raised = FloatOp("CONV_2D", "net/raised", why=RAISED_TO_FLOAT)
+    facts = replace(FACTS, float_ops=(raised, *RULED), ops=9)
+    found = check_named("artefact.full_integer", GateSpec(), facts=facts)
+    assert (found.status, found.value) == (Status.FAIL, 1)
+    assert "list CONV_2D in quantize.allow_float_ops" in found.why
+    allowed = replace(QUANTIZE, allow_float_ops=("CONV_2D",))
+    found = check_named("artefact.full_integer", GateSpec(), quantize=allowed, facts=facts)
+    assert found.status == Status.PASS
 
 
 @pytest.mark.parametrize("method", ["tflite_dynamic", "tflite_float16", "litert_weight_only"])

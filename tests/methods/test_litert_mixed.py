@@ -24,7 +24,7 @@ from edgekit.tflite.constants import constant_array, with_constants
 from edgekit.tflite.facts import graph_facts
 from edgekit.tflite.flatbuffer import unpack
 from edgekit.tflite.graph import Graph, Tensor, parse_graph
-from edgekit.types import Array
+from edgekit.types import RAISED_TO_FLOAT, Array
 from tests.methods import mixed_graphs
 from tests.methods.conftest import MakeJob, samples
 
@@ -110,7 +110,7 @@ def test_layers_of_float_are_named_with_their_reason(make_job: MakeJob) -> None:
     facts = graph_facts(parse_graph(after.quantized))
     assert facts.float_ops is not None
     assert {op.layer for op in facts.float_ops} == after.kept.keys() == {"conv5", "conv6"}
-    assert set(after.kept.values()) == {"raised to float32 (quantize.raise_to)"}
+    assert set(after.kept.values()) == {RAISED_TO_FLOAT}
     assert facts.output_dtypes == ("int8",)
 
 
