@@ -198,7 +198,7 @@ def _run_engine(
                 "min": np.array([limits.min], dtype=np.float32),
                 "max": np.array([limits.max], dtype=np.float32),
             }
-            for name, limits in ranges.items()
+            for name, limits in _not_empty(ranges).items()
         },
     )
     return with_end_types(
@@ -206,6 +206,13 @@ def _run_engine(
         input_dtype=options.input_dtype,
         output_dtype=options.output_dtype,
     )
+
+
+def _not_empty(ranges: Mapping[str, Range]) -> dict[str, Range]:
+    """0 to 1 for a tensor that is zero throughout, as behind a ReLU that never opens. From an empty
+    range the engine makes a scale of 4e-12, and a file that XNNPACK refuses to load."""
+    empty = Range(0.0, 0.0)
+    return {name: Range(0.0, 1.0) if found == empty else found for name, found in ranges.items()}
 
 
 def _configure(

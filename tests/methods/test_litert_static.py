@@ -278,6 +278,19 @@ def test_a_channel_of_tiny_weights_keeps_its_bias(make_job: MakeJob, size: float
     assert min(scales["kernel_bias"]) > 1.5 / 2**31
 
 
+def test_a_layer_that_is_zero_on_all_samples_is_loaded_and_stays_zero(make_job: MakeJob) -> None:
+    weights = models.weights()
+    weights.filter_bias[:] = -100.0  # behind it, a ReLU
+    data = models.write([models.float_graph(weights)], {"serving_default": 0})
+    job = make_job(data, output_dtype="float32")
+    artefact = _quantized(job).artefact
+    with open_session(artefact.path) as session:
+        (found,) = predict(session, job.calibration).outputs.values()
+    np.testing.assert_allclose(found, np.broadcast_to(weights.matrix_bias, found.shape), atol=0.02)
+    (scale,) = next(t.scales for t in read_graph(artefact.path).tensors if t.name == "hidden")
+    assert scale == pytest.approx(1 / 255)
+
+
 def test_two_tensors_of_one_name_get_ranges_of_their_own(make_job: MakeJob) -> None:
     model = unpack(models.two_output_model())
     for index in (0, 3, 6):
