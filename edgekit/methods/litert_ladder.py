@@ -32,6 +32,7 @@ from edgekit.types import Sample
 Warn = Callable[[str], None]
 
 if TYPE_CHECKING:
+    from edgekit.data import Dataset
     from edgekit.recipe.schema import QuantizeSpec
 
 RAISED = "raised"
@@ -74,16 +75,15 @@ class Climbed:
     warnings: tuple[str, ...]
 
 
-def climb(job: QuantizeJob, ground: Built) -> Climbed:
+def climb(job: QuantizeJob, ground: Built, dataset: Dataset) -> Climbed:
     """Up from ``ground``, as far as ``job.options.effort`` allows; with ``auto`` until what the
-    recipe asks for holds on dev with a margin.
+    recipe asks for holds on ``dataset``, the dev samples, with a margin.
 
     Raises:
         SessionError: the float graph fails, or no rung can be run.
         ConversionError: no rung can be made.
     """
     effort = EFFORTS[job.options.effort]
-    dataset = job.open_dev()
     dev = spread(dataset, len(dataset), effort.dev)
     on = Samples(dataset.role.value, dataset.name, len(dev))
     with (
@@ -114,15 +114,16 @@ def climb(job: QuantizeJob, ground: Built) -> Climbed:
                 continue
             candidate = measure(rung.name, reached)
         except FAILURES as error:
-            warn(f"rung {rung.name} is left out: {error.message}")
+            hint = f" ({error.hint})" if error.hint else ""
+            warn(f"rung {rung.name} is left out: {error.message}{hint}")
             found.append(Candidate(rung.name, _since(start), error=error.message))
             continue
         found.append(replace(candidate, seconds=_since(start)))
         made[rung.name] = reached
-        best = made[choose("rung", found, on).chosen]
-        if job.options.effort == "auto" and job.goal.holds(
-            candidate.agreement, candidate.primary_db
-        ):
+        chosen = choose("rung", found, on).chosen
+        best = made[chosen]
+        enough = next(not each.broken for each in found if each.name == chosen)
+        if enough and job.goal.asks and job.options.effort == "auto":
             break
     if not made:
         raise ConversionError(
@@ -200,6 +201,8 @@ def _remedy(
     job: QuantizeJob, before: Built, name: str, samples: int, make: Callable[[Path], None]
 ) -> Path:
     """The folder of what ``make`` writes, from the cache where it is the same."""
+    from edgekit.optimize.solve import MEMORY_MAX, torch_version
+
     key = content_key(
         {
             "remedy": name,
@@ -207,7 +210,9 @@ def _remedy(
             "quantized": hashlib.sha256(before.quantized).hexdigest(),
             "dataset": job.calibration.fingerprint,
             "samples": samples,
+            "memory": MEMORY_MAX,
             "seed": job.options.seed,
+            "torch": torch_version(),
             "revision": _REVISION,
         }
     )
@@ -230,7 +235,7 @@ def _measured(
         file.unlink()
     primary = job.goal.primary
     compared = fidelity(reference, answers, primary=primary, classification=False)
-    return Candidate(
+    figures = Candidate(
         name,
         0.0,
         agreeing=(
@@ -241,6 +246,10 @@ def _measured(
         sqnr_db={output: figures.sqnr_db for output, figures in compared.outputs.items()},
         size_bytes=len(made.quantized),
     )
+    # Of two rungs the one that keeps the limits is better, whatever else is said of them.
+    if job.goal.asks and not job.goal.holds(figures.agreement, figures.primary_db):
+        return replace(figures, broken=("the recipe's limits do not hold on dev with a margin",))
+    return figures
 
 
 def _since(start: float) -> float:

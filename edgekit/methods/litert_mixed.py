@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.cache import content_key
-from edgekit.choose import Candidate
+from edgekit.choose import CLEAR_DB, Candidate
 from edgekit.methods.litert_build import Built, rebuild_raised
 from edgekit.methods.litert_units import Unit, by_gain, costs, fewest, knee, operators, spent, units
 from edgekit.methods.method import QuantizeJob
@@ -52,9 +52,10 @@ def raised(
     to hold on dev; ``None`` where they hold already, or there is nothing to raise.
 
     Layers are taken by noise for cost, the best first; their number is doubled until the limits
-    hold, then bisected. Where they do not hold with as many as ``COST_MAX`` allows, these many are
-    raised. Without limits it is the knee: where the share of the noise that is gone is furthest
-    above the share of the cost that was paid (Satopää et al. 2011, doi:10.1109/ICDCSW.2011.20).
+    hold, with the margin of ``Goal.holds``, then bisected. Where they do not hold with as many as
+    ``COST_MAX`` allows, none is raised. Without limits it is the knee: where the share of the noise
+    that is gone is furthest above the share of the cost that was paid (Satopää et al. 2011,
+    doi:10.1109/ICDCSW.2011.20), and none is raised for a gain below ``CLEAR_DB``.
     ``warn`` is told where nothing can be raised, or not enough.
 
     Raises:
@@ -62,7 +63,10 @@ def raised(
         SessionError: the raised model cannot be run.
     """
     to = job.options.raise_to
-    if to == "none" or _holds(job, measure(before)):
+    if to == "none":
+        return None
+    figures = measure(before)
+    if _holds(job, figures):
         return None
     graph = parse_graph(before.reference)
     cost = costs(graph, to)
@@ -86,14 +90,17 @@ def raised(
             [unit.share for unit in order[:most]], [spent(order[:n], cost) for n in affordable]
         )
         made[count] = _raise(job, before, graph, order[:count])
+        if measure(made[count]).primary_db < figures.primary_db + CLEAR_DB:
+            return None  # less than what shows is no reason to give up speed
     else:
         found = fewest(holds, most)
-        count = most if found is None else found
         if found is None:
             warn(
-                f"the limits do not hold on dev with {count} layers raised to {to} either, as many "
-                "as a quarter of the model's cost allows"
+                f"no layer is raised: the limits do not hold on dev with a margin with {most} "
+                f"layers at {to} either, as many as a quarter of the model's cost allows"
             )
+            return None
+        count = found
     return _with_notes(job, before, made[count], order[:count])
 
 

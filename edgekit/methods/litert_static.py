@@ -28,10 +28,12 @@ class LitertStatic:
         warnings = tuple(map(str, hard_cases(float_graph)))
         for warning in warnings:
             job.progress.warn(warning)
+        # Opened first: data without that role is refused before any work is done.
+        dev = None if job.options.effort == "fast" else job.open_dev()
         built = build(job, data, job.options.estimator)
         choices: tuple[Choice, ...] = ()
-        if job.options.effort != "fast":
-            climbed = climb(job, built)
+        if dev is not None:
+            climbed = climb(job, built, dev)
             built, choices = climbed.best, (climbed.choice,)
             warnings += climbed.warnings
         file = job.folder / "model.tflite"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -146,6 +147,14 @@ def load(data: bytes) -> TorchGraph:
             hint="pip install 'edgekit[torch]'",
         ) from error
     return load_torch_graph(data)
+
+
+def torch_version() -> str | None:
+    """What solves, for cache keys; ``None`` where it is not installed."""
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return None
 
 
 def check(graph: TorchGraph, data: bytes, samples: Sequence[Sample]) -> None:

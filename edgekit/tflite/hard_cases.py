@@ -224,13 +224,13 @@ _KINDS = (
         "hard-swish",
         _is_hard_swish,
         "its small negative values share one range with large positive ones",
-        "take effort: balanced or more, whose ranges do not rest on the extremes alone",
+        "effort: best tries every kind of range, and corrects biases",
     ),
     _Kind(
         "swish",
         _is_swish,
         "its small negative values share one range with large positive ones",
-        "take effort: balanced or more, whose ranges do not rest on the extremes alone",
+        "effort: best tries every kind of range, and corrects biases",
     ),
     _Kind(
         "softmax inside the graph",

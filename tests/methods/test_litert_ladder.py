@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,20 @@ def test_auto_stops_at_the_first_rung_that_holds(climb: Climb) -> None:
     assert names(choice) == ["ranges"]
     _, choice, _ = climb(goal=replace(plain, sqnr_db_min=first - 0.5), effort="auto")
     assert names(choice) == ["ranges", "equalized"]  # the first holds, but without the margin
+
+
+def test_a_rung_that_keeps_the_limits_beats_a_better_one_that_does_not(
+    climb: Climb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 40 dev samples the limit asks for 39 of the same class, margin included."""
+    goal = Goal("scores", classification=True, agreement_min=0.96)
+    rungs, agreeing = litert_ladder._rungs, iter((39, 38))
+    monkeypatch.setattr(litert_ladder, "same_class", lambda *_: np.arange(40) < next(agreeing))
+    monkeypatch.setattr(litert_ladder, "_rungs", lambda *given: islice(rungs(*given), 2))
+    _, choice, _ = climb(goal=goal, effort="balanced")
+    found = decibels(choice)
+    assert found["equalized"] > found["ranges"]
+    assert (choice.chosen, choice.by) == ("ranges", "promise")
 
 
 def test_auto_without_a_goal_goes_all_the_way(climb: Climb) -> None:

@@ -154,13 +154,10 @@ def test_without_limits_raising_stops_at_the_knee(make_job: MakeJob) -> None:
     assert after.notes["raised"]["layers"].keys() == {"conv5"}
 
 
-def test_limits_out_of_reach_raise_what_is_affordable_and_say_so(make_job: MakeJob) -> None:
+def test_limits_out_of_reach_raise_nothing_and_say_so(make_job: MakeJob) -> None:
     said = Said()
     job = _job(make_job, mixed_graphs.chain(), 90.0, raise_to="int16", progress=said)
-    before = _ground(job)
-    after = _raised(job, before)
-    assert after is not None
-    assert _sqnr_db(job, after) > _sqnr_db(job, before) + 5
+    assert _raised(job, _ground(job)) is None
     assert any("do not hold on dev" in line for line in said.lines)
 
 
