@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.cache import content_key
-from edgekit.choose import Candidate, Choice, Samples, choose
+from edgekit.choose import CLEAR_DB, Candidate, Choice, Samples, choose
 from edgekit.errors import ConversionError, MissingError, SessionError
 from edgekit.methods.litert_build import Built, build, rebuild
 from edgekit.methods.litert_mixed import raised
@@ -93,7 +93,7 @@ def climb(job: QuantizeJob, ground: Built, dataset: Dataset) -> Climbed:
         reference = predict(session, dev, task=bar)
     found: list[Candidate] = []
     made: dict[str, Built] = {}
-    best = ground
+    best, built_on = ground, list[Candidate]()
     warnings: list[str] = []
 
     def warn(text: str) -> None:
@@ -118,11 +118,13 @@ def climb(job: QuantizeJob, ground: Built, dataset: Dataset) -> Climbed:
             warn(f"rung {rung.name} is left out: {error.message}{hint}")
             found.append(Candidate(rung.name, _since(start), error=error.message))
             continue
-        found.append(replace(candidate, seconds=_since(start)))
+        candidate = replace(candidate, seconds=_since(start))
+        found.append(candidate)
         made[rung.name] = reached
-        chosen = choose("rung", found, on).chosen
-        best = made[chosen]
-        enough = next(not each.broken for each in found if each.name == chosen)
+        if not built_on or not rung.apart or _is_clearly_better(candidate, built_on, on):
+            built_on.append(candidate)
+        best = made[choose("rung", built_on, on).chosen]
+        enough = any(not each.broken for each in found if each.error is None)
         if enough and job.goal.asks and job.options.effort == "auto":
             break
     if not made:
@@ -136,10 +138,20 @@ def climb(job: QuantizeJob, ground: Built, dataset: Dataset) -> Climbed:
 
 @dataclass(frozen=True)
 class Rung:
-    """``climb`` goes on from the best so far; ``None`` where there is nothing for it to do."""
+    """``climb`` goes on from the best so far; ``None`` where there is nothing for it to do.
+    ``apart``: others are built upon it only where it is clearly better."""
 
     name: str
     climb: Callable[[QuantizeJob, Built, Warn], Built | None]
+    apart: bool = False
+
+
+def _is_clearly_better(candidate: Candidate, others: Sequence[Candidate], on: Samples) -> bool:
+    """A range that clips takes away what no later remedy gives back, so half a decibel is no reason
+    to leave the recipe's estimator."""
+    chosen = choose("rung", [*others, candidate], on)
+    most = max(each.primary_db for each in others)
+    return chosen.chosen == candidate.name and candidate.primary_db >= most + CLEAR_DB
 
 
 def _rungs(options: QuantizeSpec, effort: Effort) -> Iterator[Rung]:
@@ -147,7 +159,8 @@ def _rungs(options: QuantizeSpec, effort: Effort) -> Iterator[Rung]:
     yield Rung("ranges", lambda job, ground, warn: ground)
     for estimator in effort.estimators:
         if estimator != options.estimator:
-            yield Rung(f"ranges {estimator}", partial(_estimated, estimator=estimator))
+            climb = partial(_estimated, estimator=estimator)
+            yield Rung(f"ranges {estimator}", climb, apart=True)
     if not options.per_channel:
         return  # the grids that the others round to are by channel
     yield Rung("equalized", partial(_equalized, samples=effort.equalizing))
