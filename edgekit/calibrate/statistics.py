@@ -22,15 +22,31 @@ class Range:
 
 
 @dataclass(frozen=True)
+class ChannelExtremes:
+    """Extremes of one tensor by channel, its last axis: float32 arrays ``(samples, channels)``."""
+
+    min: Array
+    max: Array
+
+    @property
+    def widest(self) -> Array:
+        """The largest magnitude of each channel over all samples, ``(channels,)``."""
+        found: Array = np.maximum(np.abs(self.min), np.abs(self.max)).max(axis=0)
+        return found
+
+
+@dataclass(frozen=True)
 class TensorStatistics:
     """Extremes of one tensor, a value a sample: float32 arrays of shape ``(samples,)``.
 
-    ``histogram`` counts the same subset of every sample's values, where an estimator asked for it.
+    ``histogram`` counts the same subset of every sample's values, where an estimator asked for it;
+    ``channels`` are there for tensors that were asked for by channel.
     """
 
     min: Array
     max: Array
     histogram: Histogram | None = None
+    channels: ChannelExtremes | None = None
 
     @property
     def exact(self) -> Range:
@@ -47,6 +63,24 @@ class TensorStatistics:
         if self.histogram is None:
             raise ValueError("an estimator that needs a histogram was given extremes alone")
         return self.histogram
+
+    @property
+    def by_channel(self) -> ChannelExtremes:
+        """The extremes by channel, by one who needs them.
+
+        Raises:
+            ValueError: none were collected.
+        """
+        if self.channels is None:
+            raise ValueError("extremes by channel were not collected")
+        return self.channels
+
+    def with_channels_times(self, factor: Array) -> TensorStatistics:
+        """The statistics once each channel is multiplied by its positive ``factor``, float32
+        ``(channels,)``; the histogram is of other values, and gone."""
+        channels = self.by_channel
+        scaled = ChannelExtremes(channels.min * factor, channels.max * factor)
+        return TensorStatistics(scaled.min.min(axis=1), scaled.max.max(axis=1), channels=scaled)
 
 
 Statistics = Mapping[str, TensorStatistics]
@@ -71,8 +105,8 @@ def check_finite(statistics: Statistics) -> None:
 
 
 def save_statistics(statistics: Statistics, file: Path) -> None:
-    """Write one ``.npz``: the names, and two ``(tensors, samples)`` arrays; where histograms were
-    collected, these too, one behind the other."""
+    """Write one ``.npz``: the names, and two ``(tensors, samples)`` arrays; where histograms or
+    channels were collected, these too, one behind the other."""
     arrays: dict[str, Array] = {
         "names": np.array(list(statistics), dtype=np.str_),
         "min": np.stack([tensor.min for tensor in statistics.values()]),
@@ -86,6 +120,14 @@ def save_statistics(statistics: Statistics, file: Path) -> None:
             "bins": np.concatenate([one.bins for one in histograms]),
             "counts": np.concatenate([one.counts for one in histograms]),
         }
+    if any(tensor.channels is not None for tensor in statistics.values()):
+        none = np.empty((len(arrays["min"][0]), 0), np.float32)
+        parted = [tensor.channels or ChannelExtremes(none, none) for tensor in statistics.values()]
+        arrays |= {
+            "channels": np.array([one.min.shape[1] for one in parted]),
+            "channel_min": np.concatenate([one.min for one in parted], axis=1),
+            "channel_max": np.concatenate([one.max for one in parted], axis=1),
+        }
     np.savez(file, allow_pickle=False, **arrays)
 
 
@@ -98,5 +140,13 @@ def load_statistics(file: Path) -> dict[str, TensorStatistics]:
             ends = np.cumsum(arrays["lengths"])[:-1]
             bins, counts = (np.split(arrays[key], ends) for key in ("bins", "counts"))
             histograms = map(Histogram, arrays["exponents"].tolist(), bins, counts)
-        rows = zip(names, arrays["min"], arrays["max"], histograms, strict=True)
-        return {name: TensorStatistics(low, high, counted) for name, low, high, counted in rows}
+        parted: Iterable[ChannelExtremes | None] = [None] * len(names)
+        if "channels" in arrays:
+            ends = np.cumsum(arrays["channels"])[:-1]
+            sides = (np.split(arrays[key], ends, axis=1) for key in ("channel_min", "channel_max"))
+            parted = [
+                ChannelExtremes(low, high) if low.size else None
+                for low, high in zip(*sides, strict=True)
+            ]
+        rows = zip(names, arrays["min"], arrays["max"], histograms, parted, strict=True)
+        return {name: TensorStatistics(*tensor) for name, *tensor in rows}

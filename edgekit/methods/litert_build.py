@@ -22,7 +22,7 @@ from edgekit.cache import content_key
 from edgekit.calibrate import estimate, needs_histogram
 from edgekit.calibrate.statistics import (
     Range,
-    TensorStatistics,
+    Statistics,
     check_finite,
     load_statistics,
     save_statistics,
@@ -31,6 +31,7 @@ from edgekit.calibrate.subset import VALUES_MAX
 from edgekit.errors import ConversionError
 from edgekit.methods.litert_engine import run_engine, weight_granularity
 from edgekit.methods.method import QuantizeJob
+from edgekit.optimize.equalize import equalize, linked_tensors
 from edgekit.recipe.schema import QuantizeSpec
 from edgekit.runtimes import open_session
 from edgekit.tflite.biases import with_biases_in_range
@@ -38,7 +39,7 @@ from edgekit.tflite.collect import collect_extremes
 from edgekit.tflite.ends import with_end_types
 from edgekit.tflite.flatbuffer import pack, unpack
 from edgekit.tflite.float_rules import estimators_apart, kept_float
-from edgekit.tflite.graph import parse_graph
+from edgekit.tflite.graph import Graph, parse_graph
 from edgekit.tflite.reductions import with_extremes
 from edgekit.types import RAISED_TO_FLOAT
 
@@ -59,17 +60,17 @@ class Built:
     """``data``, a float graph, quantized with the ``ranges`` of ``estimator``.
 
     ``reference`` computes what the model computes; ``data`` differs from it where weights and
-    biases make up for what quantizing costs. ``exact`` are the extremes that ``ranges`` were made
-    from. ``kept`` are the layers that stay float, with the reason; ``raised`` those of a higher
-    precision than the rest, with that precision, and ``notes`` what is to be said of them;
-    ``cached`` says whether the samples were run at all.
+    biases make up for what quantizing costs. ``ranges`` were made from ``statistics``. ``kept``
+    are the layers that stay float, with the reason; ``raised`` those of a higher precision than
+    the rest, with that precision, and ``notes`` what is to be said of them; ``cached`` says
+    whether the samples were run at all.
     """
 
     reference: bytes
     data: bytes
     estimator: str
     ranges: Mapping[str, Range]
-    exact: Mapping[str, Range]
+    statistics: Statistics
     quantized: bytes
     kept: Mapping[str, str]
     cached: bool
@@ -85,15 +86,43 @@ def build(job: QuantizeJob, data: bytes, estimator: str) -> Built:
     """
     graph = parse_graph(data)
     apart = estimators_apart(graph, job.options.modules)
-    values = needs_histogram([estimator, *apart.values()])
-    statistics, cached = _statistics(job, data, values=values)
+    statistics, cached = _statistics(
+        job,
+        data,
+        values=needs_histogram([estimator, *apart.values()]),
+        by_channel=linked_tensors(data) if job.options.effort != "fast" else frozenset(),
+    )
     check_finite(statistics)
-    ends = {graph.tensors[index].name for index in (*graph.inputs, *graph.outputs)}
-    ranges = estimate(statistics, estimator, exact=ends, apart=apart)
+    ranges = _ranges(job, graph, estimator, statistics)
     kept = kept_float(graph, job.options.modules)
-    exact = estimate(statistics, "minmax")
     quantized = _quantized(job, data, ranges, kept, {})
-    return Built(data, data, estimator, ranges, exact, quantized, kept, cached)
+    return Built(data, data, estimator, ranges, statistics, quantized, kept, cached)
+
+
+def build_equalized(job: QuantizeJob, before: Built) -> Built | None:
+    """``before``, the result of ``build``, with its channels equalized; ``None`` where there is
+    nothing to equalize.
+
+    Raises:
+        ConversionError: the engine refused the graph.
+    """
+    found = equalize(before.reference, before.statistics)
+    if found is None:
+        return None
+    graph = parse_graph(found.data)
+    apart = estimators_apart(graph, job.options.modules)
+    if needs_histogram([before.estimator, *apart.values()]):
+        return build(job, found.data, before.estimator)
+    ranges = _ranges(job, graph, before.estimator, found.statistics)
+    quantized = _quantized(job, found.data, ranges, before.kept, {})
+    return replace(
+        before,
+        reference=found.data,
+        data=found.data,
+        ranges=ranges,
+        statistics=found.statistics,
+        quantized=quantized,
+    )
 
 
 def rebuild(job: QuantizeJob, before: Built, data: bytes) -> Built:
@@ -112,10 +141,19 @@ def rebuild_raised(
     """``before`` with the weights of ``data`` and the layers in ``raised`` at the precision that
     they map to, ``int16`` or ``float32``. The tensors named in ``unclipped`` are stored with their
     exact extremes: where steps are fine, clipping gains nothing."""
-    ranges = {**before.ranges, **{name: before.exact[name] for name in unclipped}}
+    exact = {name: before.statistics[name] for name in unclipped}
+    ranges = {**before.ranges, **estimate(exact, "minmax")}
     kept = {layer: RAISED_TO_FLOAT for layer, to in raised.items() if to == "float32"}
     changed = replace(before, ranges=ranges, kept={**kept, **before.kept}, raised=raised)
     return rebuild(job, changed, data)
+
+
+def _ranges(
+    job: QuantizeJob, graph: Graph, estimator: str, statistics: Statistics
+) -> dict[str, Range]:
+    ends = {graph.tensors[index].name for index in (*graph.inputs, *graph.outputs)}
+    apart = estimators_apart(graph, job.options.modules)
+    return estimate(statistics, estimator, exact=ends, apart=apart)
 
 
 def _quantized(
@@ -142,8 +180,8 @@ def _quantized(
 
 
 def _statistics(
-    job: QuantizeJob, data: bytes, *, values: bool
-) -> tuple[dict[str, TensorStatistics], bool]:
+    job: QuantizeJob, data: bytes, *, values: bool, by_channel: Collection[str]
+) -> tuple[Statistics, bool]:
     """The extremes of every activation of the graph in ``data``, and with ``values`` histograms,
     from the cache where it can."""
     key = content_key(
@@ -153,11 +191,12 @@ def _statistics(
             "runtime": version("ai-edge-litert"),
             "revision": _REVISION,
             **({"values": VALUES_MAX} if values else {}),
+            **({"by_channel": sorted(by_channel)} if by_channel else {}),
         }
     )
 
     def collect(folder: Path) -> None:
-        graph = with_extremes(data, values=values)
+        graph = with_extremes(data, values=values, by_channel=by_channel)
         instrumented = folder / "instrumented.tflite"
         instrumented.write_bytes(graph.data)
         with (

@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from edgekit.cache import content_key
 from edgekit.choose import CLEAR_DB, Candidate, Choice, Samples, choose
 from edgekit.errors import ConversionError, MissingError, SessionError
-from edgekit.methods.litert_build import Built, build, rebuild
+from edgekit.methods.litert_build import Built, build, build_equalized, rebuild
 from edgekit.methods.litert_mixed import raised
 from edgekit.methods.method import QuantizeJob
 from edgekit.numerics.fidelity import fidelity, same_class
-from edgekit.optimize.solve import spread
+from edgekit.optimize.solve import spread, warm_up
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import Predictions, predict
 from edgekit.tflite.graph import parse_graph
@@ -52,14 +53,13 @@ class Effort:
 
     dev: int
     estimators: tuple[str, ...]
-    equalizing: int
     biases: int
     rounding: int | None
 
 
-_BEST = Effort(1000, ("minmax", "mean_minmax", "percentile", "mse"), 32, 32, 100)
+_BEST = Effort(1000, ("minmax", "mean_minmax", "percentile", "mse"), 32, 100)
 EFFORTS: dict[str, Effort] = {
-    "balanced": Effort(80, (), 16, 16, None),
+    "balanced": Effort(64, (), 16, None),
     "best": _BEST,
     "auto": _BEST,
 }
@@ -84,6 +84,8 @@ def climb(job: QuantizeJob, ground: Built, dataset: Dataset) -> Climbed:
         ConversionError: no rung can be made.
     """
     effort = EFFORTS[job.options.effort]
+    # Importing torch takes seconds, in which the first rungs can be run.
+    Thread(target=warm_up, daemon=True).start()
     dev = spread(dataset, len(dataset), effort.dev)
     on = Samples(dataset.role.value, dataset.name, len(dev))
     with (
@@ -163,7 +165,7 @@ def _rungs(options: QuantizeSpec, effort: Effort) -> Iterator[Rung]:
             yield Rung(f"ranges {estimator}", climb, apart=True)
     if not options.per_channel:
         return  # the grids that the others round to are by channel
-    yield Rung("equalized", partial(_equalized, samples=effort.equalizing))
+    yield Rung("equalized", _equalized)
     yield Rung("biases", partial(_solved, feedback=False, samples=effort.biases))
     if effort.rounding is not None:
         yield Rung("rounded", partial(_solved, feedback=True, samples=effort.rounding))
@@ -173,18 +175,8 @@ def _estimated(job: QuantizeJob, before: Built, warn: Warn, *, estimator: str) -
     return build(job, before.reference, estimator)
 
 
-def _equalized(job: QuantizeJob, before: Built, warn: Warn, *, samples: int) -> Built | None:
-    from edgekit.optimize.solve import equalized
-
-    def make(folder: Path) -> None:
-        with job.progress.task("Equalizing channels"):
-            data = equalized(
-                before.reference, spread(job.calibration, len(job.calibration), samples)
-            )
-        (folder / _GRAPH).write_bytes(before.reference if data is None else data)
-
-    data = (_remedy(job, before, "equalize", samples, make) / _GRAPH).read_bytes()
-    return None if data == before.reference else build(job, data, before.estimator)
+def _equalized(job: QuantizeJob, before: Built, warn: Warn) -> Built | None:
+    return build_equalized(job, before)
 
 
 def _solved(job: QuantizeJob, before: Built, warn: Warn, *, feedback: bool, samples: int) -> Built:

@@ -29,10 +29,15 @@ class Stored:
 
 
 def fake_quantize(x: Tensor, stored: Stored) -> Tensor:
-    """The real values of ``x`` once stored; the gradient passes where nothing is clipped."""
-    return torch.fake_quantize_per_tensor_affine(
-        x, stored.scale, stored.zero_point, stored.least, stored.most
-    )
+    """The real values of ``x`` once stored.
+
+    ``torch.fake_quantize_per_tensor_affine`` gives the same and a mask for gradients, in more than
+    twice the time.
+    """
+    # Both kernels multiply by the reciprocal in float32.
+    steps = x * float(1.0 / torch.tensor(stored.scale))
+    steps.round_().clamp_(stored.least - stored.zero_point, stored.most - stored.zero_point)
+    return steps.mul_(stored.scale)
 
 
 def clip(x: Tensor, stored: Stored) -> Tensor:

@@ -19,15 +19,20 @@ ROWS_PER_INPUT = 16
 
 @dataclass(frozen=True)
 class LayerInputs:
-    """The same positions of the float inputs and of those that were stored in INT8: [groups, rows,
-    in]. ``in`` is in the order of the weights."""
+    """The same positions of the float inputs and of those that were stored in INT8: [rows, window,
+    channels]. Each row makes an output in each of ``groups``."""
 
     exact: Tensor
     stored: Tensor
+    groups: int
 
-    @property
-    def groups(self) -> int:
-        return int(self.exact.shape[0])
+
+def by_group(patches: Tensor, groups: int) -> Tensor:
+    """[groups, rows, in], with ``in`` in the order of the weights, of patches [rows, window,
+    channels]."""
+    rows, window, channels = patches.shape
+    split = patches.reshape(rows, window, groups, channels // groups)
+    return split.permute(2, 0, 1, 3).reshape(groups, rows, -1)
 
 
 def layer_inputs(
@@ -44,7 +49,7 @@ def layer_inputs(
     if op.name == "FULLY_CONNECTED":
         flat = [x.reshape(-1, weights.shape[1]) for x in pair]
         chosen = _drawn(len(flat[0]), weights.shape[1], generator)
-        return LayerInputs(flat[0][chosen][None], flat[1][chosen][None])
+        return LayerInputs(flat[0][chosen][:, None], flat[1][chosen][:, None], 1)
     depthwise = op.name == "DEPTHWISE_CONV_2D"
     height, width = weights.shape[1:3]
     stride = (int(options.strideH), int(options.strideW))
@@ -65,11 +70,9 @@ def layer_inputs(
                 for x_ in range(width)
             ],
             dim=1,
-        )  # [rows, positions in the window, channels]
-        rows, window, channels = patches.shape
-        by_group = patches.reshape(rows, window, groups, channels // groups)
-        found.append(by_group.permute(2, 0, 1, 3).reshape(groups, rows, -1))
-    return LayerInputs(*found)
+        )
+        found.append(patches)
+    return LayerInputs(found[0], found[1], groups)
 
 
 def _framed(

@@ -19,9 +19,16 @@ import torch
 from torch import Tensor
 
 from edgekit.optimize.fake_quant import WEIGHT_MAX, Stored, clip, fake_quantize, weight_scales
-from edgekit.optimize.layer_rows import LayerInputs, as_matrices, from_matrices, layer_inputs
+from edgekit.optimize.layer_rows import (
+    LayerInputs,
+    as_matrices,
+    by_group,
+    from_matrices,
+    layer_inputs,
+)
 from edgekit.optimize.torch_graph import TorchGraph
 from edgekit.tflite.graph import Op
+from edgekit.tflite.links import is_layer, own_bias
 
 DAMPING = 0.01
 """Share of the mean second moment that is added to each: moments of few samples are not trusted."""
@@ -66,13 +73,13 @@ def round_weights(
     for op, options in zip(graph.graph.ops, graph.options, strict=True):
         (out,) = op.outputs
         weights = {**graph.constants, **found}
-        if graph.is_layer(op) and op.inputs[0] in stored_as and out in stored_as:
+        if is_layer(graph.graph, op) and op.inputs[0] in stored_as and out in stored_as:
             inputs = layer_inputs(op, options, exact, stored, graph.constants, generator)
             new, why = _round_layer(graph, op, inputs, feedback)
             weights |= new
             if feedback and why is None:
                 found |= new
-            elif (bias := graph.own_bias(op)) is not None and bias in new:
+            elif (bias := own_bias(graph.graph, op)) is not None and bias in new:
                 found[bias] = new[bias]
             if feedback and why is not None:
                 nearest[graph.graph.layer(op)] = why
@@ -101,15 +108,18 @@ def _round_layer(
 ) -> tuple[dict[int, Tensor], str | None]:
     """The weights of ``op`` on their grid, its new bias where it has one of its own, and why the
     weights are rounded to the nearest nonetheless."""
-    index, bias = op.inputs[1], graph.own_bias(op)
+    index, bias = op.inputs[1], own_bias(graph.graph, op)
     weights = as_matrices(op, graph.constants[index], inputs.groups)
-    exact_mean, stored_mean = (x.mean(1, keepdim=True) for x in (inputs.exact, inputs.stored))
+    # The mean over rows before they are parted by group: depthwise layers have many groups.
+    exact_mean, stored_mean = (
+        by_group(x.mean(0, keepdim=True), inputs.groups) for x in (inputs.exact, inputs.stored)
+    )
     rounded, why = round_nearest(weights), None
     if feedback and weights.shape[-1] > INPUTS_MAX:
         why = f"it has {weights.shape[-1]} inputs, more than {INPUTS_MAX}"
     elif feedback:
         centre = stored_mean if bias is not None else torch.zeros_like(stored_mean)
-        moments = second_moments(inputs.stored - centre)
+        moments = second_moments(by_group(inputs.stored, inputs.groups) - centre)
         try:
             rounded = round_columns(weights, moments)
         except RuntimeError as error:

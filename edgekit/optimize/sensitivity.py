@@ -20,6 +20,7 @@ from edgekit.optimize.layer_rows import as_matrices, from_matrices
 from edgekit.optimize.rounding import round_nearest
 from edgekit.optimize.torch_graph import TorchGraph
 from edgekit.tflite.graph import SAME_SCALE, Op
+from edgekit.tflite.links import is_layer
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def measure_sensitivity(
         (out,) = op.outputs
         if out in stored_as and op.name not in SAME_SCALE:
             value = exact[out]
-            if weights and graph.is_layer(op):
+            if weights and is_layer(graph.graph, op):
                 rounded = {**graph.constants, op.inputs[1]: _rounded(graph, op, exact)}
                 value = graph.compute(op, graph.options[position], exact, rounded)
             changed = {out: fake_quantize(value, stored_as[out])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 MEMORY_MAX = 2 << 30
 """Bytes that the activations of one operator may take; fewer samples are looked at beyond."""
 _COPIES = 4  # float and stored, each with what an operator makes on its way
-_BATCH = 8
 AGREES_DB = 60.0
 _CHECKED = 2
 
@@ -42,26 +42,6 @@ class Solved:
     data: bytes
     samples: int
     nearest: Mapping[str, str]
-
-
-def equalized(data: bytes, samples: Sequence[Sample]) -> bytes | None:
-    """The graph with the channels before its depthwise convolutions equalized, or ``None`` where
-    there are none to equalize.
-
-    Raises:
-        ConversionError: the graph cannot be computed in torch.
-    """
-    graph = load(data)
-    from edgekit.optimize.equalize import equalize
-
-    feeds = _feeds(graph, samples)
-    total = next(iter(feeds.values())).shape[0]
-    batches = (
-        {index: x[start : start + _BATCH] for index, x in feeds.items()}
-        for start in range(0, total, _BATCH)
-    )
-    found = equalize(graph, batches)
-    return with_constants(data, {i: x.numpy() for i, x in found.items()}) if found else None
 
 
 def solved(
@@ -131,12 +111,22 @@ def sensitivities(
     )
 
 
+def warm_up() -> None:
+    """Import torch, where it is installed; who needs it later is told where it is not."""
+    with suppress(ConversionError):
+        _loader()
+
+
 def load(data: bytes) -> TorchGraph:
     """See ``load_torch_graph``.
 
     Raises:
         ConversionError: torch is not installed, or has no rule for an operator.
     """
+    return _loader()(data)
+
+
+def _loader() -> Callable[[bytes], TorchGraph]:
     # Threads that spin while they wait are ten times slower on a machine with other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -146,7 +136,7 @@ def load(data: bytes) -> TorchGraph:
             "this remedy is computed in torch, which is not installed",
             hint="pip install 'edgekit[torch]'",
         ) from error
-    return load_torch_graph(data)
+    return load_torch_graph
 
 
 def torch_version() -> str | None:

@@ -20,9 +20,6 @@ from edgekit.tflite import flatbuffer
 from edgekit.tflite.constants import constant_array
 from edgekit.tflite.graph import Graph, Op, parse_graph
 
-LAYERS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
-"""Operators whose weights are treated."""
-
 Hook = Callable[[int, Tensor], Tensor]
 """From the index of an activation and its value to the value that is read on."""
 
@@ -71,22 +68,6 @@ class TorchGraph:
             return RULES[op.name](options, inputs)
         except (ValueError, RuntimeError, AssertionError, IndexError) as error:
             raise _refused(self.graph, op, error) from error
-
-    def is_layer(self, op: Op) -> bool:
-        """Whether ``op`` is a product with float weights that no other operator reads."""
-        if op.name not in LAYERS or op.inputs[1] not in self.constants:
-            return False
-        return self._own(op.inputs[1])
-
-    def own_bias(self, op: Op) -> int | None:
-        """The tensor index of a layer's bias, where it has one that no other operator reads."""
-        if len(op.inputs) < 3 or op.inputs[2] not in self.constants or not self._own(op.inputs[2]):
-            return None
-        return op.inputs[2]
-
-    def _own(self, constant: int) -> bool:
-        floating = self.constants[constant].dtype == torch.float32
-        return floating and len(self.graph.readers[constant]) == 1
 
     def readings(self) -> dict[int, int]:
         """How often each tensor is read; outputs of the graph once more, so that they stay."""

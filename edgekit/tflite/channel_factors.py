@@ -13,7 +13,8 @@ import numpy as np
 
 from edgekit.tflite import flatbuffer
 from edgekit.tflite.constants import constant_array
-from edgekit.tflite.graph import Graph, Op, Tensor, parse_graph
+from edgekit.tflite.graph import Op, Tensor, parse_graph
+from edgekit.tflite.links import LAYERS, find_links
 from edgekit.types import Array
 
 LEAST_FACTOR = 1.1
@@ -21,8 +22,6 @@ LEAST_FACTOR = 1.1
 FIT = 0.1
 """How far, in natural logarithms and at the median, what was divided by may be from what was
 multiplied by: other changes of the weights are errors, to be shown as such."""
-_LAYERS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
-_PASSING = frozenset({"PAD", "MAX_POOL_2D", "AVERAGE_POOL_2D"})
 
 
 def channel_factors(reference: bytes, quantized: bytes) -> dict[int, Array]:
@@ -31,18 +30,23 @@ def channel_factors(reference: bytes, quantized: bytes) -> dict[int, Array]:
     other."""
     before, after = _Weights(reference), _Weights(quantized)
     found: dict[int, Array] = {}
-    for op in before.graph.ops:
-        gain = _gain(before, after, op)
+    links = find_links(before.graph)
+    writers = {link.writer.index for link in links}
+    for link in links:
+        gain = _gain(before, after, link.writer)
         if gain is None:
             continue
-        if op.name == "DEPTHWISE_CONV_2D" and op.inputs[0] in found:
-            gain = gain * _repeated(found[op.inputs[0]], len(gain))
-        reached = _reached(before.graph, op.outputs[0])
-        if reached is None or np.abs(np.log(gain)).max() < np.log(LEAST_FACTOR):
+        if link.writer.name == "DEPTHWISE_CONV_2D" and link.writer.inputs[0] in found:
+            gain = gain * _repeated(found[link.writer.inputs[0]], len(gain))
+        if np.abs(np.log(gain)).max() < np.log(LEAST_FACTOR):
             continue
-        tensors, readers = reached
-        if all(_divides(before, after, reader, gain) for reader in readers):
-            found |= dict.fromkeys(tensors, gain)
+        # A reader that is equalized towards its own readers is multiplied once more, smoothly or
+        # not.
+        if all(
+            reader.index in writers or _divides(before, after, reader, gain)
+            for reader in link.readers
+        ):
+            found |= dict.fromkeys(link.tensors, gain)
     return found
 
 
@@ -52,7 +56,7 @@ class _Weights:
     def __init__(self, data: bytes) -> None:
         self.graph = parse_graph(data)
         self._model = flatbuffer.unpack(data)
-        self.layers = {self.graph.layer(op): op for op in self.graph.ops if op.name in _LAYERS}
+        self.layers = {self.graph.layer(op): op for op in self.graph.ops if op.name in LAYERS}
 
     def of(self, op: Op) -> Array | None:
         """Real values, or ``None`` where they are computed."""
@@ -79,7 +83,7 @@ def _real(values: Array, tensor: Tensor) -> Array:
 def _gain(before: _Weights, after: _Weights, op: Op) -> Array | None:
     """By output channel, what the weights of ``op`` were multiplied by; 1 for a dead one."""
     twin = after.layers.get(before.graph.layer(op))
-    if op.name not in _LAYERS or twin is None:
+    if op.name not in LAYERS or twin is None:
         return None
     old, new = before.of(op), after.of(twin)
     if old is None or new is None or old.shape != new.shape:
@@ -97,28 +101,8 @@ def _divides(before: _Weights, after: _Weights, reader: Op, factor: Array) -> bo
     if gain is None:
         return False
     own = gain * _repeated(factor, len(gain))
-    # A reader that is equalized towards its own readers is multiplied once more, smoothly or not.
-    again = _reached(before.graph, reader.outputs[0]) is not None
-    return again or float(np.median(np.abs(np.log(own)))) < FIT
+    return float(np.median(np.abs(np.log(own)))) < FIT
 
 
 def _repeated(factor: Array, channels: int) -> Array:
     return np.repeat(factor, channels // len(factor))
-
-
-def _reached(graph: Graph, index: int) -> tuple[list[int], list[Op]] | None:
-    """The tensors that hold the channels of ``index``, and the depthwise convolutions at their
-    ends; ``None`` where another operator or the outside reads them too."""
-    tensors, readers = [index], []
-    for tensor in tensors:  # grows while it is gone through
-        reading = graph.readers.get(tensor, ())
-        if not reading or tensor in graph.outputs:
-            return None
-        for op in reading:
-            if op.name in _PASSING:
-                tensors += op.outputs
-            elif op.name == "DEPTHWISE_CONV_2D" and op.inputs[0] == tensor:
-                readers.append(op)
-            else:
-                return None
-    return tensors, readers

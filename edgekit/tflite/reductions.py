@@ -5,12 +5,14 @@ outputs of the graph. The runtime then reuses its memory as in plain inference a
 extremes while they are in cache: calibration costs a third more than running the model. The
 alternative, keeping every tensor for NumPy to look at, costs about twice the running.
 
-Where an estimator needs values too, a subset of each activation, taken by a strided slice of the
+Where extremes are asked for by channel, the reduction leaves the last axis standing. Where an
+estimator needs values too, a subset of each activation, taken by a strided slice of the
 flat tensor, is one more output.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -31,13 +33,15 @@ the handing out takes longer than it saves."""
 class InstrumentedGraph:
     """``data`` is the edited model; its outputs are named by prefix and position in ``tensors``.
 
-    An output holds one value or one a row; the extreme of the tensor is the extreme of its output.
-    With ``values`` there is a third, a flat subset of the tensor.
+    An output holds one value, one a row, or for tensors in ``by_channel`` one a channel; the
+    extreme of the tensor is the extreme of its output. With ``values`` there is a third, a flat
+    subset of the tensor.
     """
 
     data: bytes
     tensors: tuple[str, ...]
     values: bool = False
+    by_channel: frozenset[str] = frozenset()
 
     def min_output(self, position: int) -> str:
         return f"{MIN_PREFIX}{position}"
@@ -49,9 +53,11 @@ class InstrumentedGraph:
         return f"{VALUES_PREFIX}{position}"
 
 
-def with_extremes(data: bytes, *, values: bool = False) -> InstrumentedGraph:
+def with_extremes(
+    data: bytes, *, values: bool = False, by_channel: Collection[str] = ()
+) -> InstrumentedGraph:
     """Add the reductions for every float32 activation, graph inputs included; with ``values`` the
-    subsets too.
+    subsets too. Tensors named in ``by_channel`` are reduced to one value a channel.
 
     Tensors keep their names, and the inputs those of the first signature, where there is one. The
     runtime's minimum and maximum may pass over a NaN that stands among numbers; a tensor of
@@ -76,7 +82,8 @@ def with_extremes(data: bytes, *, values: bool = False) -> InstrumentedGraph:
         if tensor.type != schema.TensorType.FLOAT32 or index in constants:
             return []
         shape = () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
-        reduced = _reduced_axes(shape)
+        name = flatbuffer.text(tensor.name)
+        reduced = _all_but_last(shape) if name in by_channel else _reduced_axes(shape)
         if reduced not in axes:
             axes[reduced] = _axes_tensor(model, graph, reduced)
         left = tuple(1 if axis in reduced else size for axis, size in enumerate(shape))
@@ -90,7 +97,7 @@ def with_extremes(data: bytes, *, values: bool = False) -> InstrumentedGraph:
         if subsets is not None:
             added += subsets.of(index, shape, f"{VALUES_PREFIX}{len(names)}")
             outputs.append(added[-1].outputs[0])
-        names.append(flatbuffer.text(tensor.name))
+        names.append(name)
         return added
 
     operators: list[Any] = []
@@ -106,7 +113,12 @@ def with_extremes(data: bytes, *, values: bool = False) -> InstrumentedGraph:
         signature = model.signatureDefs[0]
         signature.outputs = [_signature_entry(graph, index) for index in outputs]
         model.signatureDefs = [signature]
-    return InstrumentedGraph(data=flatbuffer.pack(model), tensors=tuple(names), values=values)
+    return InstrumentedGraph(
+        data=flatbuffer.pack(model),
+        tensors=tuple(names),
+        values=values,
+        by_channel=frozenset(names).intersection(by_channel),
+    )
 
 
 def _signature_entry(graph: Any, index: int) -> Any:
@@ -119,6 +131,10 @@ def _reduced_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     """All axes, or all but the rows."""
     by_row = len(shape) > 2 and prod(shape) >= ROWS_FROM
     return tuple(axis for axis in range(len(shape)) if not (by_row and axis == 1))
+
+
+def _all_but_last(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(range(len(shape) - 1))
 
 
 def _axes_tensor(model: Any, graph: Any, axes: tuple[int, ...]) -> int:

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from edgekit.calibrate import estimate, needs_histogram
 from edgekit.calibrate.histogram import EMPTY, histogram_of
 from edgekit.calibrate.statistics import (
+    ChannelExtremes,
     Range,
     TensorStatistics,
     check_finite,
@@ -137,6 +138,27 @@ def test_histograms_are_read_back_too(
         assert tensor.counted.exponent == kept.exponent
         assert np.array_equal(tensor.counted.bins, kept.bins)
         assert np.array_equal(tensor.counted.counts, kept.counts)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.integers(1, 4))
+def test_channels_are_read_back_too(
+    tmp_path_factory: pytest.TempPathFactory, counts: list[int], samples: int
+) -> None:
+    """0 are tensors that were not asked for by channel."""
+    random = np.random.default_rng(0)
+    statistics = {}
+    for number, count in enumerate(counts):
+        low, high = random.normal(size=(2, samples, max(count, 1))).astype(np.float32)
+        channels = ChannelExtremes(low, high) if count else None
+        statistics[str(number)] = TensorStatistics(low[:, 0], high[:, 0], channels=channels)
+    file = tmp_path_factory.mktemp("statistics") / "statistics.npz"
+    save_statistics(statistics, file)
+    for name, tensor in load_statistics(file).items():
+        kept = statistics[name].channels
+        assert (tensor.channels is None) == (kept is None)
+        if kept is not None:
+            assert np.array_equal(tensor.by_channel.min, kept.min)
+            assert np.array_equal(tensor.by_channel.max, kept.max)
 
 
 def test_a_histogram_that_was_not_collected_is_no_empty_one() -> None:

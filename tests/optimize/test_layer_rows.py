@@ -13,6 +13,7 @@ from edgekit.optimize.layer_rows import (
     ROWS_LEAST,
     ROWS_MOST,
     as_matrices,
+    by_group,
     from_matrices,
     layer_inputs,
 )
@@ -39,7 +40,7 @@ def assert_products_are_the_output(made: Case) -> None:
     matrices = as_matrices(op, weights, found.groups)
     assert torch.equal(from_matrices(op, matrices, weights.shape), weights)
     assert torch.equal(found.exact, -found.stored)  # of the same positions, in the same order
-    products = torch.cat(list(found.exact @ matrices.mT), dim=1)
+    products = torch.cat(list(by_group(found.exact, found.groups) @ matrices.mT), dim=1)
     (output,) = graph.run({op.inputs[0]: x}).values()
     bias = graph.constants[op.inputs[2]] if op.inputs[2] >= 0 else 0.0
     wanted = output.reshape(-1, output.shape[-1]) - bias
@@ -69,7 +70,7 @@ def drawn(graph: TorchGraph, seed: int) -> torch.Tensor:
 def test_of_many_positions_some_are_drawn_the_same_with_one_seed() -> None:
     data = single("CONV_2D", [(1, 40, 40, 1), normal(2, 1, 1, 1), normal(2)], **conv_options())
     graph = load_torch_graph(data)
-    assert drawn(graph, 0).shape == (1, ROWS_LEAST, 1)
+    assert drawn(graph, 0).shape == (ROWS_LEAST, 1, 1)
     assert torch.equal(drawn(graph, 0), drawn(graph, 0))
     assert not torch.equal(drawn(graph, 0), drawn(graph, 1))
 
@@ -79,7 +80,7 @@ def test_a_product_of_many_inputs_is_given_more_rows(channels: int) -> None:
     """However many outputs it has."""
     weights = normal(channels, 3, 3, 40)
     data = single("CONV_2D", [(1, 60, 60, 40), weights, normal(channels)], **conv_options())
-    rows = drawn(load_torch_graph(data), 0).shape[1]
+    rows = drawn(load_torch_graph(data), 0).shape[0]
     assert rows == min(16 * 3 * 3 * 40, ROWS_MOST)
     assert rows > ROWS_LEAST
 

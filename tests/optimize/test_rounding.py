@@ -23,6 +23,7 @@ from edgekit.optimize.rounding import (
 )
 from edgekit.optimize.torch_graph import TorchGraph, load_torch_graph
 from edgekit.tflite.constants import with_constants
+from edgekit.tflite.links import is_layer
 from tests.optimize.cases import Case, case, chained, convolutions, normal
 from tests.optimize.engine import extremes, int8_weights, loaded, quantized, stored
 from tests.tflite.graphs import shared, single
@@ -140,7 +141,7 @@ def to_nearest(graph: TorchGraph) -> dict[int, torch.Tensor]:
 def test_the_engine_finds_the_grid_that_was_chosen(last_bias: bool) -> None:
     data = chained(last_bias=last_bias)
     graph, _, _, ranges, found = rounded(data)
-    layers = [op for op in graph.graph.ops if graph.is_layer(op)]
+    layers = [op for op in graph.graph.ops if is_layer(graph.graph, op)]
     assert found.constants.keys() == {
         index for op in layers for index in op.inputs[1:3] if index >= 0
     }
@@ -171,7 +172,9 @@ def test_the_graph_is_better_than_with_weights_to_the_nearest(outputs: int, coun
 
 
 def _nearest_layers(graph: TorchGraph) -> dict[int, torch.Tensor]:
-    layers = replace(graph.graph, ops=tuple(op for op in graph.graph.ops if graph.is_layer(op)))
+    layers = replace(
+        graph.graph, ops=tuple(op for op in graph.graph.ops if is_layer(graph.graph, op))
+    )
     return to_nearest(replace(graph, graph=layers))
 
 
@@ -212,7 +215,9 @@ def test_the_mean_of_any_convolution_is_kept(made: Case, feedback: bool) -> None
 def test_without_feedback_biases_alone_are_changed() -> None:
     graph, *_, found = rounded(chained(), feedback=False)
     assert found.nearest == {}
-    assert found.constants.keys() == {op.inputs[2] for op in graph.graph.ops if graph.is_layer(op)}
+    assert found.constants.keys() == {
+        op.inputs[2] for op in graph.graph.ops if is_layer(graph.graph, op)
+    }
 
 
 def test_a_few_values_beyond_the_range_do_not_rule_the_rest() -> None:
@@ -246,7 +251,9 @@ def test_constant_inputs_and_dead_channels_are_no_worse() -> None:
     data = chained()
     graph = load_torch_graph(data)
     constants = {index: x.clone() for index, x in graph.constants.items()}
-    first, second, third, last = (op.inputs[1] for op in graph.graph.ops if graph.is_layer(op))
+    first, second, third, last = (
+        op.inputs[1] for op in graph.graph.ops if is_layer(graph.graph, op)
+    )
     constants[first][2] = 0.0
     constants[second][1] = 1e-40
     constants[third][..., 3] = 0.0
@@ -273,7 +280,7 @@ def test_a_layer_that_stays_float_is_left_alone() -> None:
     data = chained()
     graph, feeds = loaded(data)
     how = stored(data, extremes(graph, feeds))
-    layers = [op for op in graph.graph.ops if graph.is_layer(op)]
+    layers = [op for op in graph.graph.ops if is_layer(graph.graph, op)]
     del how[layers[1].outputs[0]]
     found = round_weights(graph, how, feeds, feedback=True, seed=0)
     touched = {layers[0].inputs[1], layers[3].inputs[1]}

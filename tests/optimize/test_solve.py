@@ -13,7 +13,6 @@ from edgekit.optimize import solve
 from edgekit.optimize.rounding import Rounded
 from edgekit.optimize.solve import (
     check,
-    equalized,
     load,
     samples_that_fit,
     solved,
@@ -25,7 +24,7 @@ from edgekit.tflite.ends import with_end_types
 from edgekit.tflite.graph import parse_graph
 from edgekit.types import Sample
 from tests import tflite_models as models
-from tests.optimize.cases import chained, depthwise, normal
+from tests.optimize.cases import chained, normal
 from tests.optimize.engine import extremes, loaded, quantized
 from tests.tflite import graphs
 
@@ -61,31 +60,6 @@ def test_only_weights_and_biases_are_others_and_the_same_ones_each_time(feedback
     assert (after.ops, after.tensors, after.outputs) == (before.ops, before.tensors, before.outputs)
     wanted = run(data, samples(8))
     assert np.abs(run(first.data, samples(8)) - wanted).max() < 0.2 * np.abs(wanted).max()
-
-
-def test_equalized_computes_the_same_or_is_none() -> None:
-    assert equalized(models.float_model(), samples(2, models.INPUT_SHAPE)) is None
-    data = _conv_then_depthwise()
-    changed = equalized(data, samples(10))
-    assert changed is not None
-    assert changed != data
-    wanted = run(data, samples(10))
-    np.testing.assert_allclose(
-        run(changed, samples(10)), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max()
-    )
-
-
-def _conv_then_depthwise() -> bytes:
-    graph = models.Graph()
-    x, h, y = (graph.tensor(name, (1, 9, 9, 3)) for name in "xhy")
-    kernel = graph.tensor("k", (3, 1, 1, 3), data=normal(3, 1, 1, 3))
-    weights = graph.tensor("w", (1, 3, 3, 3), data=normal(1, 3, 3, 3))
-    biases = [graph.tensor(f"b{i}", (3,), data=normal(3, seed=i)) for i in range(2)]
-    told = graphs.conv_options(fusedActivationFunction=1)
-    graph.operator("CONV_2D", [x, kernel, biases[0]], [h], **told)
-    graph.operator("DEPTHWISE_CONV_2D", [h, weights, biases[1]], [y], **depthwise())
-    graph.inputs, graph.outputs = {"x": x}, {"y": y}
-    return models.write([graph], {"serving_default": 0})
 
 
 @pytest.mark.parametrize(("input_dtype", "output_dtype"), list(product(DTYPES, DTYPES)))

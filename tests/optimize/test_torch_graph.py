@@ -10,6 +10,7 @@ from edgekit.errors import ConversionError
 from edgekit.optimize.torch_graph import load_torch_graph
 from edgekit.runtimes.litert import LiteRTSession
 from edgekit.tflite.flatbuffer import pack, unpack
+from edgekit.tflite.links import is_layer, own_bias
 from tests import tflite_models as models
 from tests.tflite import graphs
 
@@ -90,8 +91,8 @@ def test_a_tensor_read_twice_by_one_operator() -> None:
 
 def test_weights_that_two_operators_read_are_nobodys() -> None:
     graph = load_torch_graph(graphs.shared())
-    assert [graph.is_layer(op) for op in graph.graph.ops] == [False, False, True]
-    assert [graph.own_bias(op) for op in graph.graph.ops] == [None, None, None]
+    assert [is_layer(graph.graph, op) for op in graph.graph.ops] == [False, False, True]
+    assert [own_bias(graph.graph, op) for op in graph.graph.ops] == [None, None, None]
 
 
 def test_a_weight_that_is_an_output_too_is_nobodys() -> None:
@@ -106,7 +107,7 @@ def test_a_bias_that_is_absent_is_none() -> None:
         "FULLY_CONNECTED", [(1, 4), np.eye(4), None], table="FullyConnectedOptions"
     )
     graph = load_torch_graph(data)
-    assert graph.own_bias(graph.graph.ops[0]) is None
+    assert own_bias(graph.graph, graph.graph.ops[0]) is None
 
 
 def test_constants_behind_the_flatbuffer_are_read() -> None:
