@@ -22,10 +22,14 @@ RUNS_PER_ROUND = 5
 
 @dataclass(frozen=True)
 class Compared:
-    """Against the reference: share of crops with the same class, and SQNR of the logits."""
+    """Against the reference: share of crops with the same class, and SQNR of the logits.
+
+    ``by_photo`` has that share of each photo's crops: crops of one photo are no independent ones.
+    """
 
     agreement: float
     sqnr_db: float
+    by_photo: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,20 @@ def _compared(
             assert row.file is not None
             run = direct.run_tflite if row.format == "tflite" else onnx_direct_ort.answers
             answers = run(row.file, fed[row.format], usable_cores())
-            found[row.name][name] = Compared(**direct.compare(evaluation.reference, answers))
+            found[row.name][name] = Compared(
+                **direct.compare(evaluation.reference, answers),
+                by_photo=_by_photo(evaluation, answers),
+            )
     return found
+
+
+def _by_photo(evaluation: Evaluation, answers: np.ndarray) -> tuple[float, ...]:
+    same: dict[str, list[bool]] = {}
+    for sample, reference, answer in zip(
+        evaluation.dataset, evaluation.reference, answers, strict=True
+    ):
+        same.setdefault(sample.image_id, []).append(reference.argmax() == answer.argmax())
+    return tuple(float(np.mean(each)) for each in same.values())
 
 
 def _timed(rows: Sequence[Row], sample: np.ndarray, rounds: int) -> dict[str, Timed]:

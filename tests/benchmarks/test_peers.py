@@ -21,7 +21,14 @@ from benchmarks.peers.environments import SPECS, script_in
 from benchmarks.peers.measure import Compared, Row, Timed, last_words, make_row
 from benchmarks.peers.plot import plot
 from benchmarks.peers.rows import EXACT, PEERS, TOOLS, Made, Peer, chosen
-from benchmarks.peers.table import TARGETS, figures, main_table, other_table, remarks
+from benchmarks.peers.table import (
+    TARGETS,
+    figures,
+    main_table,
+    other_table,
+    points_lost,
+    remarks,
+)
 from benchmarks.peers.work import EVAL, OTHER_CROPS, OTHER_PHOTOS, Work
 from benchmarks.ratio import Ratio
 from edgekit.data.manifest import load_manifest, shipped_manifests
@@ -81,6 +88,14 @@ def test_other_crops_are_told_with_the_points_they_differ_by(tmp_path):
     assert table.splitlines()[0] == "|  | eval | other crops | other photos |"
     assert "0.9850, 20.00 dB (+0.50) | 0.9600, 20.00 dB (-2.00)" in table
     assert "two" not in table
+
+
+def test_the_interval_of_what_is_lost_is_as_wide_as_the_photos_are_unlike():
+    assert points_lost([0.9] * 20, [0.8] * 8) == pytest.approx((10.0, 10.0))
+    low, high = points_lost([1.0, 0.9] * 10, [1.0, 0.6] * 4)
+    assert low < 100 * (0.95 - 0.8) < high
+    assert 15 < high - low < 35
+    assert points_lost([], [0.8]) is None
 
 
 def test_remarks_name_failures_notes_equal_files_and_versions(tmp_path):
@@ -194,7 +209,7 @@ def test_the_rungs_are_told_as_they_were_on_dev():
 def test_a_row_is_json_with_its_intervals(tmp_path):
     told = json.loads(json.dumps(row(tmp_path, "one").to_dict()))
     assert told["timed"]["speedup"] == {"value": 2.5, "low": 2.4, "high": 2.6}
-    assert told["compared"]["eval"] == {"agreement": 0.98, "sqnr_db": 22.0}
+    assert told["compared"]["eval"] == {"agreement": 0.98, "sqnr_db": 22.0, "by_photo": []}
     assert told["peak_bytes"] == 900 * 2**20
 
 
