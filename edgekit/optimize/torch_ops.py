@@ -14,23 +14,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edgekit.optimize import torch_shapes as shapes
+from edgekit.optimize.torch_operands import Rule, one, there, three, two
 from edgekit.tflite.flatbuffer import enum_names
-
-Rule = Callable[[Any, Sequence[Tensor | None]], Tensor]
 
 _SAME = 0  # schema.Padding.SAME
 
 
 def conv_2d(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
     """``inputs``: NHWC, weights [out, h, w, in / groups], bias [out] or none."""
-    x, weights, bias = _three(inputs)
+    x, weights, bias = three(inputs)
     groups = x.shape[3] // weights.shape[3]
     return _convolve(options, x, weights.permute(0, 3, 1, 2), bias, groups)
 
 
 def depthwise_conv_2d(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
     """``inputs``: NHWC, weights [1, h, w, out], bias [out] or none."""
-    x, weights, bias = _three(inputs)
+    x, weights, bias = three(inputs)
     return _convolve(options, x, weights.permute(3, 0, 1, 2), bias, x.shape[3])
 
 
@@ -68,7 +68,7 @@ def padded(
 
 def transpose_conv(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
     """``inputs``: output shape, weights [out, h, w, in], NHWC, bias or none."""
-    shape, weights, x = _there(inputs[:3])
+    shape, weights, x = there(inputs[:3])
     rest = inputs[3:]
     stride = (int(options.strideH), int(options.strideW))
     full = F.conv_transpose2d(
@@ -90,7 +90,7 @@ def transpose_conv(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
 
 
 def fully_connected(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    x, weights, bias = _three(inputs)
+    x, weights, bias = three(inputs)
     flat = x if options.keepNumDims else x.reshape(x.shape[0], -1)
     if flat.shape[-1] != weights.shape[1]:
         raise ValueError(f"{flat.shape[-1]} values a sample for weights of {weights.shape[1]}")
@@ -98,12 +98,12 @@ def fully_connected(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
 
 
 def batch_matmul(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    a, b = _two(inputs)
+    a, b = two(inputs)
     return torch.matmul(a.mT if options.adjX else a, b.mT if options.adjY else b)
 
 
 def _average_pool(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    x = _one(inputs).permute(0, 3, 1, 2)
+    x = one(inputs).permute(0, 3, 1, 2)
     window, stride = _window(options)
     framed, padding = padded(options.padding, x, window, stride)
     total = F.avg_pool2d(framed, window, stride, padding, divisor_override=1)
@@ -114,7 +114,7 @@ def _average_pool(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
 
 
 def _max_pool(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    x = _one(inputs).permute(0, 3, 1, 2)
+    x = one(inputs).permute(0, 3, 1, 2)
     window, stride = _window(options)
     framed, _ = padded(options.padding, x, window, stride, value=-torch.inf)
     pooled = F.max_pool2d(framed, window, stride)
@@ -131,18 +131,18 @@ def _window(options: Any) -> tuple[tuple[int, int], tuple[int, int]]:
 def _arithmetic(function: Callable[[Tensor, Tensor], Tensor]) -> Rule:
     def rule(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
         fused = getattr(options, "fusedActivationFunction", 0)
-        return activated(fused, function(*_two(inputs)))
+        return activated(fused, function(*two(inputs)))
 
     return rule
 
 
 def _elementwise(function: Callable[[Tensor], Tensor]) -> Rule:
-    return lambda options, inputs: function(_one(inputs))
+    return lambda options, inputs: function(one(inputs))
 
 
 def _reduction(function: Callable[..., Tensor]) -> Rule:
     def rule(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-        x, axes = _two(inputs)
+        x, axes = two(inputs)
         dims = tuple(int(axis) % x.ndim for axis in axes.flatten())
         if 0 in dims or not dims:
             raise ValueError("it reduces over the samples")
@@ -152,75 +152,23 @@ def _reduction(function: Callable[..., Tensor]) -> Rule:
 
 
 def _softmax(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    x = _one(inputs)
+    x = one(inputs)
     if x.ndim < 2:
         raise ValueError("it runs over the samples")
     return torch.softmax(x * float(options.beta), dim=-1)
 
 
 def _leaky_relu(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    return F.leaky_relu(_one(inputs), float(options.alpha))
+    return F.leaky_relu(one(inputs), float(options.alpha))
 
 
 def _prelu(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    x, slope = _two(inputs)
+    x, slope = two(inputs)
     return torch.where(x >= 0, x, x * slope)
 
 
 def _gelu(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    return F.gelu(_one(inputs), approximate="tanh" if options.approximate else "none")
-
-
-def _reshape(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    x = _one(inputs)
-    shape = inputs[1] if len(inputs) > 1 and inputs[1] is not None else None
-    wanted = [int(n) for n in (_listed(options.newShape) if shape is None else shape.flatten())]
-    if not wanted or wanted[0] not in (1, -1):
-        raise ValueError(f"it reshapes to {wanted}, where the samples are not the first axis")
-    return x.reshape(x.shape[0], *wanted[1:])
-
-
-def _squeeze(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    x = _one(inputs)
-    axes = [int(axis) % x.ndim for axis in _listed(options.squeezeDims)]
-    if 0 in axes or not axes:  # none are all that are 1
-        raise ValueError("it squeezes the samples away")
-    return x.squeeze(tuple(axes))
-
-
-def _expand_dims(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    x, axis = _two(inputs)
-    where = int(axis) % (x.ndim + 1)
-    if where == 0:
-        raise ValueError("it puts an axis before the samples")
-    return x.unsqueeze(where)
-
-
-def _transpose(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    x, order = _two(inputs)
-    axes = [int(axis) for axis in order]
-    if axes[0] != 0:
-        raise ValueError("it moves the axis of the samples")
-    return x.permute(axes)
-
-
-def _pad(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    x, widths = _two(inputs)
-    value = 0.0 if len(inputs) < 3 or inputs[2] is None else float(inputs[2])
-    pairs = [(int(before), int(after)) for before, after in widths.reshape(-1, 2)]
-    if pairs[0] != (0, 0):
-        raise ValueError("it adds samples")
-    return F.pad(x, [n for pair in reversed(pairs) for n in pair], value=value)
-
-
-def _concatenation(options: Any, inputs: Sequence[Tensor | None]) -> Tensor:
-    parts = [part for part in inputs if part is not None]
-    axis = int(options.axis) % parts[0].ndim
-    if axis == 0:
-        raise ValueError("it joins samples")
-    samples = max(part.shape[0] for part in parts)
-    grown = [part.expand(samples, *part.shape[1:]) for part in parts]
-    return torch.cat(grown, dim=axis)
+    return F.gelu(one(inputs), approximate="tanh" if options.approximate else "none")
 
 
 def activated(function: int, x: Tensor) -> Tensor:
@@ -268,6 +216,7 @@ RULES: dict[str, Rule] = {
     "HARD_SWISH": _elementwise(F.hardswish),
     "ELU": _elementwise(F.elu),
     "EXP": _elementwise(torch.exp),
+    "LOG": _elementwise(torch.log),
     "ABS": _elementwise(torch.abs),
     "NEG": _elementwise(torch.neg),
     "SQRT": _elementwise(torch.sqrt),
@@ -277,39 +226,20 @@ RULES: dict[str, Rule] = {
     "PRELU": _prelu,
     "GELU": _gelu,
     "SOFTMAX": _softmax,
-    "RESHAPE": _reshape,
-    "SQUEEZE": _squeeze,
-    "EXPAND_DIMS": _expand_dims,
-    "TRANSPOSE": _transpose,
-    "PAD": _pad,
-    "PADV2": _pad,
-    "CONCATENATION": _concatenation,
+    "RESHAPE": shapes.reshape,
+    "SQUEEZE": shapes.squeeze,
+    "EXPAND_DIMS": shapes.expand_dims,
+    "TRANSPOSE": shapes.transpose,
+    "PAD": shapes.pad,
+    "PADV2": shapes.pad,
+    "MIRROR_PAD": shapes.mirror_pad,
+    "CONCATENATION": shapes.concatenation,
+    "SLICE": shapes.slice_,
+    "STRIDED_SLICE": shapes.strided_slice,
+    "REVERSE_V2": shapes.reverse,
+    "DEPTH_TO_SPACE": shapes.depth_to_space,
+    "SPACE_TO_DEPTH": shapes.space_to_depth,
+    "RESIZE_BILINEAR": shapes.resize_bilinear,
+    "RESIZE_NEAREST_NEIGHBOR": shapes.resize_nearest,
 }
 """By the operator's schema name."""
-
-
-def _one(inputs: Sequence[Tensor | None]) -> Tensor:
-    (x,) = _there(inputs[:1])
-    return x
-
-
-def _two(inputs: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
-    a, b = _there(inputs[:2])
-    return a, b
-
-
-def _three(inputs: Sequence[Tensor | None]) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Two that are needed, and one that may be missing."""
-    return *_two(inputs), inputs[2] if len(inputs) > 2 else None
-
-
-def _listed(numbers: Sequence[int] | None) -> Sequence[int]:
-    """A vector of the options, which are ``None`` where it is empty."""
-    return () if numbers is None else numbers
-
-
-def _there(inputs: Sequence[Tensor | None]) -> list[Tensor]:
-    found = [x for x in inputs if x is not None]
-    if len(found) < len(inputs):
-        raise ValueError("an input is missing")
-    return found

@@ -33,6 +33,16 @@ SAMPLES = 3
 
 BOTH = ((1, 3, 4, 2), (1, 3, 4, 2))
 IMAGE = (1, 5, 6, 3)
+CUT = {
+    "table": "StridedSliceOptions",
+    "beginMask": 0,
+    "endMask": 0,
+    "ellipsisMask": 0,
+    "newAxisMask": 0,
+    "shrinkAxisMask": 0,
+}
+MIDDLES = {"halfPixelCenters": True}
+NEAREST = "ResizeNearestNeighborOptions"
 CASES = [
     case("CONV_2D", IMAGE, normal(4, 3, 2, 3), normal(4), **conv_options()),
     case("CONV_2D", IMAGE, normal(4, 3, 2, 3), normal(4), **conv_options(padding=1, strideH=2)),
@@ -114,6 +124,7 @@ CASES = [
     case("HARD_SWISH", IMAGE),
     case("ELU", IMAGE),
     case("EXP", IMAGE),
+    case("LOG", IMAGE, low=0.1),
     case("ABS", IMAGE),
     case("NEG", IMAGE),
     case("SQRT", IMAGE, low=0.0),
@@ -143,6 +154,34 @@ CASES = [
         np.array(-1.5, np.float32),
         table="PadV2Options",
     ),
+    case("MIRROR_PAD", IMAGE, whole([0, 0], [1, 2], [0, 3], [0, 0]), table="MirrorPadOptions"),
+    case(
+        "MIRROR_PAD", IMAGE, whole([0, 0], [1, 2], [4, 3], [2, 1]), table="MirrorPadOptions", mode=1
+    ),
+    case(
+        "SLICE",
+        IMAGE,
+        whole(0, 1, 2, 0),
+        whole(1, 3, -1, 2),
+        table="SliceOptions",
+        shape=(1, 3, 4, 2),
+    ),
+    case("STRIDED_SLICE", IMAGE, whole(0, 1, 4, 0), whole(1, 5, 5, 3), whole(1, 2, 1, 1), **CUT),
+    case(
+        "STRIDED_SLICE",
+        IMAGE,
+        whole(0, 2, -3, 1),
+        whole(0, -1, 0, 0),
+        whole(1, 1, 2, 1),
+        **{**CUT, "beginMask": 1, "endMask": 5, "shrinkAxisMask": 8},
+    ),
+    case("REVERSE_V2", IMAGE, whole(2), table="ReverseV2Options"),
+    case("DEPTH_TO_SPACE", (1, 2, 3, 12), table="DepthToSpaceOptions", blockSize=2),
+    case("SPACE_TO_DEPTH", (1, 4, 6, 3), table="SpaceToDepthOptions", blockSize=2),
+    case("RESIZE_BILINEAR", IMAGE, whole(10, 9), table="ResizeBilinearOptions", alignCorners=True),
+    case("RESIZE_BILINEAR", IMAGE, whole(3, 9), table="ResizeBilinearOptions", **MIDDLES),
+    case("RESIZE_NEAREST_NEIGHBOR", IMAGE, whole(10, 9), table=NEAREST),
+    case("RESIZE_NEAREST_NEIGHBOR", IMAGE, whole(10, 9), table=NEAREST, **MIDDLES),
     case("CONCATENATION", (1, 4, 2), (1, 4, 3), table="ConcatenationOptions", axis=-1),
     case(
         "CONCATENATION",
@@ -239,6 +278,11 @@ TOUCHING = [
     case("EXPAND_DIMS", (1, 4), whole(0), table="ExpandDimsOptions"),
     case("TRANSPOSE", (1, 4, 1), whole(2, 1, 0), table="TransposeOptions"),
     case("PAD", (1, 4), whole([1, 0], [0, 0]), table="PadOptions"),
+    case("MIRROR_PAD", (3, 4), whole([1, 0], [0, 0]), table="MirrorPadOptions"),
+    case("SLICE", (3, 4), whole(1, 0), whole(2, 4), table="SliceOptions", shape=(2, 4)),
+    case("SLICE", (3, 4), whole(0, 0), whole(2, 4), table="SliceOptions", shape=(2, 4)),
+    case("STRIDED_SLICE", (3, 4), whole(1, 0), whole(3, 4), whole(1, 1), **CUT),
+    case("REVERSE_V2", (1, 4), whole(0), table="ReverseV2Options"),
     case("CONCATENATION", (1, 4), (1, 4), table="ConcatenationOptions", axis=0),
     case("ADD", (1, 5), normal(3, 5), table="AddOptions"),
     case("ADD", (1, 5), (1, 3, 5), table="AddOptions"),

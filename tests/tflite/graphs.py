@@ -182,12 +182,14 @@ def single(
     operands: Sequence[tuple[int, ...] | Array | None],
     *,
     signatures: Sequence[tuple[int, ...] | None] = (),
+    shape: tuple[int, ...] = (1,),
     **options: Any,
 ) -> bytes:
     """One operator, whose output is ``y``. Of its operands shapes become the inputs ``x0``, ``x1``,
     arrays become constants ``c0``, ``c1``, and ``None`` stands for one that is absent.
 
-    ``signatures`` are shape signatures of the inputs; ``options`` as ``Graph.operator`` takes them.
+    ``signatures`` are shape signatures of the inputs, ``shape`` that of the output for an operator
+    that will not tell; ``options`` as ``Graph.operator`` takes them.
     """
     from edgekit.runtimes.litert import LiteRTSession
 
@@ -216,7 +218,7 @@ def single(
         return models.write([graph], {"serving_default": 0})
 
     free = None
-    with LiteRTSession(written((1,), None)) as session:  # which tells the shape
+    with LiteRTSession(written(shape, None)) as session:  # which tells it
         shape = session.info.outputs[0].shape
     if signatures:
         free = (-1, *shape[1:])
