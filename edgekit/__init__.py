@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         SourceError,
         UsageError,
     )
+    from edgekit.inspection import inspect
     from edgekit.pipeline import quantize
     from edgekit.recipe.load import load_recipe
     from edgekit.recipe.schema import Recipe
@@ -47,6 +48,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "debug_layers",
+    "inspect",
     "load_recipe",
     "quantize",
 ]
@@ -55,6 +57,7 @@ _HOME = {
     "Recipe": "edgekit.recipe.schema",
     "Report": "edgekit.report",
     "debug_layers": "edgekit.debug",
+    "inspect": "edgekit.inspection",
     "load_recipe": "edgekit.recipe.load",
     "quantize": "edgekit.pipeline",
 }

@@ -144,3 +144,42 @@ class ArtefactFacts:
     modules: tuple[ModuleFact, ...] | None = None
     select_tf_ops: tuple[FloatOp, ...] = ()
     """Operators of TensorFlow itself, which a phone runs only with megabytes of library more."""
+
+
+OperatorCompute = Literal[
+    "float", "int8 weights", "int8 dynamic", "int8", "int16", "conversion", "integer"
+]
+"""How an operator computes: on floats; on floats with integer weights that are unpacked first; with
+integer weights and float activations quantized on the way in; on 8 or 16-bit activations; between
+float and integer; on integers that are no quantized values (shapes, indices)."""
+
+
+@dataclass(frozen=True)
+class OperatorFact:
+    """One operator of a model file, in the order of the graph.
+
+    ``reads`` and ``writes`` name its activations, by which operators connect. ``dtypes`` are those
+    of activations, weights and output: ``int8 x int8 -> int8``. ``version`` is TFLite's.
+    """
+
+    op: str
+    layer: str
+    compute: OperatorCompute
+    dtypes: str
+    macs: int
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    version: int | None = None
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """Everything a model file says of itself, whatever its format. A free size of an input or
+    output is -1; ``metadata`` is by key, in words."""
+
+    facts: ArtefactFacts
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    operators: tuple[OperatorFact, ...]
+    weights_bytes: int
+    metadata: Mapping[str, str]

@@ -20,6 +20,10 @@ VERBS = {
         "edgekit.cli.quantize:quantize",
         "Quantize a model, measure what that cost and gained, and judge it.",
     ),
+    "inspect": (
+        "edgekit.cli.inspect:inspect",
+        "Show what a model file really is, and where its operators will run.",
+    ),
     "debug": (
         "edgekit.cli.debug:debug",
         "Show where a quantized model loses accuracy, layer by layer.",

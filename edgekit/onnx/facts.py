@@ -24,7 +24,7 @@ from typing import Any
 from edgekit.onnx.model_file import read_model, require_onnx
 from edgekit.onnx.ops import subgraphs
 from edgekit.onnx.view import GraphView, Node
-from edgekit.types import ArtefactFacts, FloatOp, ModuleFact
+from edgekit.types import ArtefactFacts, FloatOp, ModuleFact, OperatorCompute
 
 _CONVERSIONS = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
 _INTEGER_OPS = frozenset(
@@ -66,10 +66,16 @@ def inspect(file: Path) -> ArtefactFacts:
 def model_facts(model: Any) -> ArtefactFacts:
     """Collect the facts of a ``ModelProto``, of the graphs inside its nodes too; a loop's body
     counts once."""
-    main = GraphView(_with_shapes(model))
-    owned = [(view, node) for view in _views(main) for node in view.nodes]
+    return view_facts(GraphView(infer_shapes(model)))
+
+
+def view_facts(main: GraphView) -> ArtefactFacts:
+    """As ``model_facts``, of a model whose shapes were inferred."""
+    owned = [(view, node) for view in views_of(main) for node in view.nodes]
     computing = [(view, node) for view, node in owned if node.op != "Constant"]
-    weighed = [(view, node, macs) for view, node in computing if (macs := _macs(view, node))]
+    weighed = [
+        (view, node, macs) for view, node in computing if (macs := multiply_accumulates(view, node))
+    ]
     total = sum(macs for *_, macs in weighed)
     int8 = sum(macs for view, node, macs in weighed if _computes_in_int8(view, node))
     return ArtefactFacts(
@@ -97,6 +103,24 @@ def computes_in_float(view: GraphView, node: Node) -> bool:
         return False
     ends = (*node.inputs, *node.outputs)
     return any(view.is_float(name) for name in ends if name not in view.constants)
+
+
+def compute_of(view: GraphView, node: Node) -> OperatorCompute:
+    """How ``node`` computes once the runtime has loaded the file."""
+    if node.op in _CONVERSIONS:
+        return "conversion"
+    if node.op in _DYNAMIC_OPS:
+        return "int8 dynamic"
+    if _computes_in_int8(view, node):
+        return "int8"
+    if not computes_in_float(view, node):
+        return "integer"
+    weights = [view.weight(name) for name in node.inputs] if node.op in _WEIGHTED else []
+    integers = any(
+        tensor is not None and len(tensor.dims) > 1 and view.integer_bits(tensor) is not None
+        for tensor in weights
+    )
+    return "int8 weights" if integers else "float"
 
 
 def _computes_in_int8(view: GraphView, node: Node) -> bool:
@@ -144,7 +168,7 @@ def _module(view: GraphView, node: Node) -> ModuleFact | None:
     return ModuleFact(name, node.op, "int8 weights", size_bytes, bits=bits)
 
 
-def _macs(view: GraphView, node: Node) -> int:
+def multiply_accumulates(view: GraphView, node: Node) -> int:
     """Multiply-accumulates of one invocation; 0 for operators not listed or of unknown shape."""
     op = (
         node.op.removeprefix("QLinear")
@@ -178,15 +202,16 @@ def _recurrent_macs(
     return prod(data[:2]) * (prod(weights) + prod(recurrent or ()))
 
 
-def _views(view: GraphView) -> Iterator[GraphView]:
+def views_of(view: GraphView) -> Iterator[GraphView]:
+    """``view`` and those of the graphs inside its nodes."""
     yield view
     for node in view.nodes:
         for graph in subgraphs(node.proto):
             inner = view.inner(graph, f"{view.prefix}{node.layer}/")
-            yield from _views(inner)
+            yield from views_of(inner)
 
 
-def _with_shapes(model: Any) -> Any:
+def infer_shapes(model: Any) -> Any:
     """``model`` as it is where its shapes cannot be inferred: then less is known of it."""
     onnx = require_onnx()
     try:

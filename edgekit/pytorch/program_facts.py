@@ -37,7 +37,7 @@ from edgekit.pytorch.program_nodes import (
 )
 from edgekit.pytorch.pt2e_graph import module_path, module_type
 from edgekit.runtimes.torch_export import load_program
-from edgekit.types import ArtefactFacts, FloatOp, ModuleFact
+from edgekit.types import ArtefactFacts, FloatOp, ModuleFact, OperatorCompute
 
 Compute = Literal["int8", "int8 dynamic", "int8 weights", "float"]
 # Weakest first: a module that computes in two ways is what its weaker way makes it.
@@ -63,6 +63,13 @@ def inspect(file: Path) -> ArtefactFacts:
         SessionError: it cannot be read as one.
     """
     program, description = load_program(file)
+    return program_facts(program, description.kept_float)
+
+
+def program_facts(
+    program: torch.export.ExportedProgram, kept_float: Mapping[str, str]
+) -> ArtefactFacts:
+    """The facts of a program; ``kept_float`` gives reasons by module name."""
     signature = program.graph_signature
     stored = {**program.state_dict, **program.constants}
     targets = {
@@ -71,7 +78,7 @@ def inspect(file: Path) -> ArtefactFacts:
         **signature.inputs_to_lifted_tensor_constants,
     }
     tensors = {name: stored[target] for name, target in targets.items() if target in stored}
-    return graph_facts(program.graph, description.kept_float, tensors)
+    return graph_facts(program.graph, kept_float, tensors)
 
 
 def graph_facts(
@@ -83,7 +90,7 @@ def graph_facts(
     is stored by the name of its placeholder. Without these no module's bits are known."""
     constants = constants_of(graph)
     nodes = [node for node in graph.nodes if computes(node) and node not in constants]
-    macs = {node: _macs(node, constants) for node in nodes}
+    macs = {node: multiply_accumulates(node, constants) for node in nodes}
     int8 = {node for node in nodes if _compute(node, constants) in ("int8", "int8 dynamic")}
     total = None if any(map(has_unknown_shape, nodes)) else sum(macs.values())
     return ArtefactFacts(
@@ -170,6 +177,22 @@ def _compute(node: Node, constants: frozenset[Node]) -> Compute:
     return kind or "int8 weights"
 
 
+def compute_of(node: Node, constants: frozenset[Node]) -> OperatorCompute:
+    """How any operator computes, with weights or without."""
+    if is_quantize(node) or is_dequantize(node):
+        return "conversion"
+    if _is_weighted(node, constants):
+        return _compute(node, constants)
+    if _is_float_op(node, constants):
+        return "float"
+    touched = (node, *(arg for arg in node.all_input_nodes if arg not in constants))
+    return (
+        "int8"
+        if any(is_floating(each) or dtype_of(each) in INTEGERS for each in touched)
+        else "integer"
+    )
+
+
 def _quantized(node: Node, constants: frozenset[Node]) -> Literal["int8", "int8 dynamic"] | None:
     """Whether ``node`` holds values that were quantized, and whether by a range of their own."""
     node = past_passing(node)
@@ -233,7 +256,7 @@ def _is_scale_lookup(node: Node) -> bool:
     )
 
 
-def _macs(node: Node, constants: frozenset[Node]) -> int:
+def multiply_accumulates(node: Node, constants: frozenset[Node]) -> int:
     """Multiply-accumulates of one call; lookups have none."""
     op = op_name(node)
     shapes = [shape_of(arg) for arg in node.args if isinstance(arg, Node)]

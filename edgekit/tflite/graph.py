@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
@@ -16,6 +18,8 @@ SAME_SCALE = frozenset({"PAD", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE",
 
 # Stands for an optional input that an operator does not have.
 _ABSENT = -1
+_SMALL_BYTES = 64
+"""Constants up to this size have their values read: those that say how an operator works."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Tensor:
     """One tensor. ``scales`` has one entry, or one a channel along ``axis``; empty when float.
 
     ``shape`` holds 1 for each of ``free_axes``, whose size is only known when the model runs.
+    ``values`` are those of a small constant of integers, row by row: axes, shapes, paddings.
     """
 
     index: int
@@ -35,11 +40,15 @@ class Tensor:
     zero_points: tuple[int, ...] = ()
     axis: int = 0
     free_axes: tuple[int, ...] = ()
+    values: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Op:
-    """One operator, by its schema name (``CONV_2D``), or a custom operator's own name."""
+    """One operator, by its schema name (``CONV_2D``), or a custom operator's own name.
+
+    ``options`` are the numbers in its table of options, by their names in the schema.
+    """
 
     index: int
     name: str
@@ -48,6 +57,7 @@ class Op:
     outputs: tuple[int, ...]
     macs: int
     activation: str
+    options: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,7 @@ def parse_graph(data: bytes, name: str = "model") -> Graph:
     model = flatbuffer.unpack(data, name)
     try:
         return _graph(model)
-    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
         raise SourceError(
             f"{name} is damaged: {error}", hint="Copy or convert the file again."
         ) from error
@@ -179,6 +189,8 @@ def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str]) -> Tenso
     scales: tuple[float, ...] = ()
     zero_points: tuple[int, ...] = ()
     axis = 0
+    dtype = types[tensor.type].lower()
+    constant = flatbuffer.is_constant(model, tensor)
     if quantization is not None and quantization.scale is not None:
         scales = tuple(float(scale) for scale in quantization.scale)
         zero_points = _ints(quantization.zeroPoint)
@@ -187,14 +199,21 @@ def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str]) -> Tenso
         index=index,
         name=flatbuffer.text(tensor.name),
         shape=_ints(tensor.shape),
-        dtype=types[tensor.type].lower(),
-        constant=flatbuffer.is_constant(model, tensor),
+        dtype=dtype,
+        constant=constant,
         size_bytes=0 if data is None else len(data),
         scales=scales,
         zero_points=zero_points,
         axis=axis,
         free_axes=tuple(a for a, n in enumerate(_ints(tensor.shapeSignature)) if n < 0),
+        values=_values(dtype, bytes(data)) if constant and len(data) <= _SMALL_BYTES else (),
     )
+
+
+def _values(dtype: str, data: bytes) -> tuple[int, ...]:
+    """Of a constant of int32 or int64; of any other there are none."""
+    letter, width = {"int32": ("i", 4), "int64": ("q", 8)}.get(dtype, ("", 1))
+    return struct.unpack(f"<{len(data) // width}{letter}", data) if letter else ()
 
 
 def _op(index: int, op: Any, model: Any, tensors: tuple[Tensor, ...]) -> Op:
@@ -219,6 +238,11 @@ def _op(index: int, op: Any, model: Any, tensors: tuple[Tensor, ...]) -> Op:
             adjoint,
         ),
         activation=flatbuffer.enum_names("ActivationFunctionType")[fused],
+        options={
+            name: value
+            for name, value in (vars(op.builtinOptions) if op.builtinOptions else {}).items()
+            if isinstance(value, int | float)
+        },
     )
 
 
