@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
+    from edgekit.comparison import compare
     from edgekit.debug import debug_layers
     from edgekit.errors import (
         ConversionError,
@@ -47,6 +48,7 @@ __all__ = [
     "SourceError",
     "UsageError",
     "__version__",
+    "compare",
     "debug_layers",
     "inspect",
     "load_recipe",
@@ -56,6 +58,7 @@ __all__ = [
 _HOME = {
     "Recipe": "edgekit.recipe.schema",
     "Report": "edgekit.report",
+    "compare": "edgekit.comparison",
     "debug_layers": "edgekit.debug",
     "inspect": "edgekit.inspection",
     "load_recipe": "edgekit.recipe.load",

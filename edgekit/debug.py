@@ -49,7 +49,7 @@ def debug_layers(
     asked = _asked(Path(model), None if reference is None else Path(reference), recipe)
     before, after = _read(asked.reference), _read(asked.model)
     found = hard_cases(before)
-    dataset = _open_data(asked.recipe, samples, progress)
+    dataset = open_dev_samples(asked.recipe, samples, progress)
     return LayerReport(
         model=str(asked.model),
         reference=str(asked.reference),
@@ -99,7 +99,14 @@ def _read(file: Path) -> bytes:
         raise UsageError(f"cannot read {file}: {error.strerror}") from error
 
 
-def _open_data(recipe: Recipe, samples: int, progress: Progress) -> Dataset:
+def open_dev_samples(recipe: Recipe, samples: int, progress: Progress) -> Dataset:
+    """The recipe's dev samples, or its calibration samples where it has none: never those of the
+    verdict.
+
+    Raises:
+        DataError: neither can be opened.
+    """
+
     def opened(dataset: str, role: Role, on_broken: str) -> Dataset:
         return open_dataset(
             dataset,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgekit.errors import SessionError, SourceError
 from edgekit.report.float_islands import float_islands
 from edgekit.report.inspection import Inspection
 from edgekit.report.model_kind import kind_in_words
 from edgekit.types import ArtefactFormat, FileFacts
+
+if TYPE_CHECKING:
+    from edgekit.tflite.delegates import DelegatePlan
+    from edgekit.tflite.runtime_need import RuntimeNeed
 
 READERS: dict[ArtefactFormat, str] = {
     ArtefactFormat.TFLITE: "edgekit.tflite.file_facts",
@@ -34,7 +39,8 @@ def inspect(path: Path | str) -> Inspection:
         found: FileFacts = import_module(READERS[form]).read_file_facts(file)
     except SessionError as error:  # a .pt2 is read by the runtime that runs it
         raise SourceError(error.message, hint=error.hint) from error
-    runtime, delegates = None, ()
+    runtime: RuntimeNeed | None = None
+    delegates: tuple[DelegatePlan, ...] = ()
     if form is ArtefactFormat.TFLITE:
         from edgekit.tflite.delegates import predict_delegates
         from edgekit.tflite.graph import read_graph

@@ -24,6 +24,10 @@ VERBS = {
         "edgekit.cli.inspect:inspect",
         "Show what a model file really is, and where its operators will run.",
     ),
+    "compare": (
+        "edgekit.cli.compare:compare",
+        "Compare two model files: sizes, operators, answers, speed, layers.",
+    ),
     "debug": (
         "edgekit.cli.debug:debug",
         "Show where a quantized model loses accuracy, layer by layer.",
