@@ -91,8 +91,8 @@ def _latency(found: Comparison) -> str:
     if isinstance(time, NotMeasured):
         return f"latency not compared: {time.why}"
     text = (
-        f"latency on this host, {time.threads} thread: B takes {1 / time.speedup:.2f} x the time of A, "
-        f"95 % interval {1 / time.ci_high:.2f} to {1 / time.ci_low:.2f}"
+        f"latency on this host, {time.threads} thread: B takes {1 / time.speedup:.2f} x the time "
+        f"of A, 95 % interval {1 / time.ci_high:.2f} to {1 / time.ci_low:.2f}"
     )
     return text if time.caveat is None else f"{text}; {time.caveat}"
 

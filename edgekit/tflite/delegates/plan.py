@@ -80,8 +80,9 @@ def predict_delegate(graph: Graph, delegate: str) -> DelegatePlan:
     kept = [part for part in found if part in largest]
     partition_of = {index: number for number, part in enumerate(kept) for index in part}
     dropped = (
-        f"outside the {'largest partition' if limit == 1 else f'{limit} largest partitions'}, "
-        "the only ones it takes by default"
+        "outside the largest partition, the only one it takes by default"
+        if limit == 1
+        else f"outside the {limit} largest partitions, all that it takes by default"
     )
     return DelegatePlan(
         delegate=delegate,
