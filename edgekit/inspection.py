@@ -47,7 +47,13 @@ def inspect(path: Path | str) -> Inspection:
         from edgekit.tflite.runtime_need import runtime_need
 
         graph = read_graph(file)
-        runtime, delegates = runtime_need(graph), predict_delegates(graph)
+        try:
+            runtime, delegates = runtime_need(graph), predict_delegates(graph)
+        except IndexError as error:  # the rules count on what the schema promises
+            raise SourceError(
+                f"{file} is damaged: an operator lacks an input, an output or an axis it must have",
+                hint="Copy or convert the file again.",
+            ) from error
     return Inspection(
         path=file,
         format=form,

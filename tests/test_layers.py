@@ -41,6 +41,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "conversion",
         "debug",
         "inspection",
+        "comparison",
     ),
     ("pipeline",),
     ("cli",),
