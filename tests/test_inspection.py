@@ -143,6 +143,18 @@ def test_a_flipped_byte_never_surprises(
         return
 
 
+def test_a_tensor_of_no_type_is_damage(folder: Path) -> None:
+    model = onnx_models.float_model()
+    model.graph.initializer[0].data_type = 0
+    with pytest.raises(SourceError, match="element type 0"):
+        inspected(folder, model.SerializeToString(), "typeless.onnx")
+
+
+def test_a_description_in_another_encoding_is_still_shown(folder: Path) -> None:
+    damaged = models.float_model().replace(b"edgekit test model", b"edgekit t\xe9st model")
+    assert "t\ufffdst" in inspected(folder, damaged).file.metadata["description"]
+
+
 def test_an_operator_nobody_knows(folder: Path) -> None:
     found = inspected(folder, single("SIGN", [IMAGE], [IMAGE], version=9))
     assert found.runtime is not None

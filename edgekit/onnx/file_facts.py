@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from edgekit.errors import SourceError
 from edgekit.onnx.facts import (
     compute_of,
     infer_shapes,
@@ -30,6 +31,16 @@ def read_file_facts(file: Path) -> FileFacts:
     """
     model = read_model(file)
     external_data(model, file.parent, str(file))
+    try:
+        return _file_facts(model)
+    except KeyError as error:  # of onnx's own table of element types
+        raise SourceError(
+            f"{file} is damaged: a tensor has the element type {error}, which there is not",
+            hint="Copy or export the file again.",
+        ) from error
+
+
+def _file_facts(model: Any) -> FileFacts:
     main = GraphView(infer_shapes(model))
     return FileFacts(
         facts=view_facts(main),

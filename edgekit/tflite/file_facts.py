@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from edgekit.errors import SourceError
 from edgekit.tflite import flatbuffer
@@ -37,6 +38,7 @@ def read_file_facts(file: Path) -> FileFacts:
     except OSError as error:
         raise SourceError(f"cannot read {file}: {error.strerror}") from error
     graph = parse_graph(data, str(file))
+    model = flatbuffer.unpack(data, str(file))
     return FileFacts(
         facts=graph_facts(graph),
         inputs=_ends(graph, graph.inputs, graph.input_names),
@@ -46,10 +48,8 @@ def read_file_facts(file: Path) -> FileFacts:
             for owner in (graph, *graph.inner)
             for op in owner.ops
         ),
-        weights_bytes=sum(
-            tensor.size_bytes for owner in (graph, *graph.inner) for tensor in owner.tensors
-        ),
-        metadata=dict(_metadata(data, str(file))),
+        weights_bytes=_weights_bytes(model),
+        metadata=dict(_metadata(model, data, str(file))),
     )
 
 
@@ -118,10 +118,21 @@ def _dtypes(graph: Graph, op: Op, inputs: list[Tensor]) -> str:
     return f"{' x '.join(filter(None, factors)) or 'nothing'} -> {', '.join(wrote) or 'nothing'}"
 
 
-def _metadata(data: bytes, name: str) -> Iterator[tuple[str, str]]:
-    model = flatbuffer.unpack(data, name)
+def _weights_bytes(model: Any) -> int:
+    """Of all constants; what several tensors share counts once."""
+    held = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors or ()}
+    contents = (model.buffers[index].data for index in held)
+    return sum(len(content) for content in contents if content is not None)
+
+
+def _free_text(words: bytes | str) -> str:
+    """What nobody reads but people may be in any encoding."""
+    return words if isinstance(words, str) else words.decode("utf-8", "replace")
+
+
+def _metadata(model: Any, data: bytes, name: str) -> Iterator[tuple[str, str]]:
     if model.description:
-        yield "description", flatbuffer.text(model.description)
+        yield "description", _free_text(model.description)
     keys = [flatbuffer.text(one.signatureKey) for one in model.signatureDefs or ()]
     if keys:
         yield "signatures", ", ".join(keys)

@@ -39,14 +39,14 @@ _CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"})
 _PADS = frozenset({"PAD", "PADV2", "MIRROR_PAD"})
 _ONE_INPUT = frozenset(
     {
-        *("RESHAPE", "TRANSPOSE", "TILE", "QUANTIZE", "RESIZE_BILINEAR", "DEQUANTIZE"),
+        *("RESHAPE", "TRANSPOSE", "TILE", "QUANTIZE", "RESIZE_BILINEAR"),
         *("RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"),
     }
 )
 _OTHERS = frozenset(
     {
         *("ADD", "ADD_N", "MUL", "BATCH_MATMUL", "CAST", "FULLY_CONNECTED", "GATHER", "SLICE"),
-        *("STRIDED_SLICE", "SOFTMAX"),
+        *("STRIDED_SLICE", "SOFTMAX", "DEQUANTIZE"),
     }
 )
 TAKEN = (
@@ -77,7 +77,7 @@ def _form(operator: Operator) -> str | None:
     if name in _POOLS | _CONVOLUTIONS | {"MUL", "DIV", "SUB"} and fused not in _ACTIVATIONS:
         return f"fused {fused} is not supported"
     if name in _UNARY | _ONE_INPUT | _POOLS | _PADS | _REDUCTIONS:
-        if len(operator.runtime_inputs) != 1 and not _from_half(operator):
+        if len(operator.runtime_inputs) != 1:
             return f"takes one input that is no constant, not {len(operator.runtime_inputs)}"
         if len(operator.outputs) != 1:
             return "takes one output"
@@ -94,11 +94,6 @@ def _form(operator: Operator) -> str | None:
     if name in _CONVOLUTIONS:
         return _convolution(operator)
     return _other(operator)
-
-
-def _from_half(operator: Operator) -> bool:
-    source = operator.input(0)
-    return operator.name == "DEQUANTIZE" and source is not None and source.dtype == "float16"
 
 
 def _padding(operator: Operator) -> str | None:

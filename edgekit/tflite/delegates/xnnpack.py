@@ -40,6 +40,8 @@ _CONSTANTS_FROM = {
 }
 _CONCATENATED = (2, 5)
 _SPLIT = (2, 4)
+# Constants of these types that a DEQUANTIZE makes float are unpacked as the model loads.
+_UNPACKED = frozenset({"float16", "int8"})
 _SCALE_RATIO = (1 / 256, 128)
 
 
@@ -72,8 +74,8 @@ def _types(operator: Operator) -> str | None:
 def _conversion(operator: Operator) -> str | None:
     source, target = operator.inputs[0], operator.outputs[0]
     if operator.name == "DEQUANTIZE":
-        if source.dtype == "float16" and source.constant:
-            return None  # half-precision weights are unpacked as the model loads
+        if source.constant and source.dtype in _UNPACKED:
+            return None
         if source.dtype not in ("int8", "uint8") or len(source.scales) > 1:
             return f"converts from no {source.dtype} tensor with {len(source.scales)} scales"
         return None
@@ -92,8 +94,6 @@ def _weights(operator: Operator) -> str | None:
         return None
     values = operator.input(2) if operator.name == "TRANSPOSE_CONV" else operator.input(0)
     dtype = "" if values is None else values.dtype
-    if weights.dtype != dtype and not weights.constant and _from_half(operator, weights.index):
-        return None
     if weights.dtype == dtype:
         return None
     if (dtype, weights.dtype) in (("float32", "int8"), ("float32", "int4")):
@@ -106,13 +106,12 @@ def _weights(operator: Operator) -> str | None:
     return f"no {weights.dtype} weights with {dtype} activations"
 
 
-def _from_half(operator: Operator, index: int) -> bool:
+def _is_unpacked(operator: Operator, index: int) -> bool:
     producer = operator.graph.producer.get(index)
-    return (
-        producer is not None
-        and producer.name == "DEQUANTIZE"
-        and operator.graph.tensors[producer.inputs[0]].dtype == "float16"
-    )
+    if producer is None or producer.name != "DEQUANTIZE":
+        return False
+    source = operator.graph.tensors[producer.inputs[0]]
+    return source.constant and source.dtype in _UNPACKED
 
 
 def _activation(operator: Operator) -> str | None:
@@ -128,7 +127,7 @@ def _constants(operator: Operator) -> str | None:
             positions = [0, 1]
         for position in positions:
             tensor = operator.input(position)
-            if tensor is None or tensor.constant or _from_half(operator, tensor.index):
+            if tensor is None or tensor.constant or _is_unpacked(operator, tensor.index):
                 continue
             if operator.name == "FULLY_CONNECTED" and tensor.dtype == "float32":
                 continue

@@ -203,3 +203,14 @@ def test_an_operator_in_the_middle_makes_two_partitions() -> None:
     assert [(place.op, place.layer, place.why) for place in plan.left] == [
         ("SIGN", "middle", "no such operator in XNNPACK")
     ]
+
+
+@pytest.mark.parametrize("kind", ["dynamic_wi8_afp32", "weight_only_wi8_afp32"])
+def test_int8_weights_under_float_activations_are_one_partition_too(kind: str) -> None:
+    from ai_edge_quantizer import recipe
+    from ai_edge_quantizer.quantizer import Quantizer
+
+    made = Quantizer(bytearray(graphs.chain()), getattr(recipe, kind)()).quantize()
+    data = bytes(made.quantized_model)
+    plan = predict_delegate(parse_graph(data), "xnnpack")
+    assert (plan.left, plan.partitions, really_taken(data)) == ((), 1, 1)
