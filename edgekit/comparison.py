@@ -80,7 +80,10 @@ def compare(
             listed: Sequence[Sample] = random_samples(
                 [s.info.inputs for s in sessions], samples, seed
             )
-            what = f"{samples} random inputs, seed {seed}: no real data, so no measure of accuracy"
+            what = (
+                f"{samples} random input{'s' if samples > 1 else ''}, seed {seed}: no real data, "
+                "so no measure of accuracy"
+            )
         else:
             dataset = _open(made, data, inputs, samples, progress)
             listed = list(islice(dataset, samples))

@@ -22,11 +22,11 @@ VERBS = {
     ),
     "inspect": (
         "edgekit.cli.inspect:inspect",
-        "Show what a model file really is, and where its operators will run.",
+        "Show what a model FILE (.tflite, .onnx, .pt2) really is.",
     ),
     "compare": (
         "edgekit.cli.compare:compare",
-        "Compare two model files: sizes, operators, answers, speed, layers.",
+        "Compare model file B with A: sizes, operators, ends, answers, speed, layers.",
     ),
     "debug": (
         "edgekit.cli.debug:debug",

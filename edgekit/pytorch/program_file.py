@@ -88,5 +88,5 @@ def _metadata(description: Description) -> dict[str, str]:
     if description.engine is not None:
         found["engine"] = description.engine
     if description.kept_float:
-        found["kept float"] = f"{len(description.kept_float)} modules"
+        found["kept float"] = ", ".join(description.kept_float)
     return found

@@ -14,6 +14,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  
 from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86  # noqa: E402
 
 from edgekit.errors import SessionError  # noqa: E402
+from edgekit.inspection import inspect as look_into  # noqa: E402
 from edgekit.pytorch.description import describe  # noqa: E402
 from edgekit.pytorch.program import save_program  # noqa: E402
 from edgekit.pytorch.program_facts import graph_facts, inspect  # noqa: E402
@@ -67,6 +68,22 @@ def test_a_float_program_is_all_float() -> None:
     assert facts.macs == STEM_MACS + DEEP_MACS + HEAD_MACS
     assert facts.int8_mac_fraction == 0
     assert (facts.input_dtypes, facts.output_dtypes) == (("float32",), ("float32",))
+
+
+def test_the_file_of_a_static_program_is_looked_into(static_file: Path) -> None:
+    found = look_into(static_file)
+    assert found.kind.startswith("mixed INT8 and float: ")
+    assert [(end.name, end.shape, end.dtype) for end in found.file.inputs] == [
+        (INPUTS[0].name, (1, 3, 12, 12), "float32")
+    ]
+    assert [end.name for end in found.file.outputs] == ["scores"]
+    assert found.file.facts == inspect(static_file)
+    macs = {each.layer: each.macs for each in found.file.operators if each.macs}
+    assert macs == {"stem.conv": STEM_MACS, "deep.conv": DEEP_MACS, "head": HEAD_MACS}
+    by_layer = {each.layer: each.compute for each in found.file.operators if each.macs}
+    assert by_layer == {"stem.conv": "int8", "deep.conv": "int8", "head": "float"}
+    assert found.file.metadata["kept float"] == "head"
+    assert "head" in {layer for island in found.islands for layer in island.layers}
 
 
 def test_a_static_program_and_the_module_left_out_of_it(static_file: Path) -> None:
