@@ -51,6 +51,7 @@ class AudioDataset:
         self.skipped = skipped
         self.repeated = 0
         self.labelled = all(window.recording.label is not None for window in windows)
+        self.targeted = False
         # Lossy codecs and resampling go beyond full scale.
         self.value_range: tuple[float, float] | None = None
         self.images = {window.recording.id: window.recording.sha256 for window in windows}

@@ -33,6 +33,10 @@ class Dataset(Protocol):
         """Whether every sample has a label."""
 
     @property
+    def targeted(self) -> bool:
+        """Whether every sample has a target: a right answer that is an array."""
+
+    @property
     def skipped(self) -> tuple[str, ...]:
         """Images left out because they could not be read, each with the reason."""
 

@@ -47,6 +47,7 @@ class IdxDataset:
         self.skipped: tuple[str, ...] = ()
         self.repeated = picked.repeated
         self.labelled = all(parts[file].labels is not None for file, _ in picked.rows)
+        self.targeted = False
         self.value_range = preprocessor.value_range()
         self._parts = parts
         self._rows = picked.rows

@@ -54,6 +54,7 @@ class ImageDataset:
         self.repeated = 0
         self.images = {slot.image.id: slot.image.sha256 for slot in slots}
         self.labelled = all(slot.image.label is not None for slot in slots)
+        self.targeted = False
         self.value_range = preprocessor.value_range()
         self._samples = [(slot.image, cuts[slot]) for slot in slots]
         self._preprocessor = preprocessor

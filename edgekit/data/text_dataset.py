@@ -44,6 +44,7 @@ class TextDataset:
         self.skipped = skipped
         self.repeated = repeated
         self.labelled = all(text.row.label is not None for text in texts)
+        self.targeted = False
         self.value_range: tuple[float, float] | None = None
         self.images = {text.id: text.sha256 for text in texts}
         self._texts = texts

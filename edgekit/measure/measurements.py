@@ -156,7 +156,8 @@ def _compare(
     )
     if data.labelled is None:
         return compared, {}
-    return compared, measure_accuracy(task, references[1], answers[1], primary=primary)
+    spec = run.recipe.evaluate
+    return compared, measure_accuracy(spec, references[1], answers[1], primary=primary)
 
 
 def _on_older_runtime(

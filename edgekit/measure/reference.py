@@ -15,6 +15,7 @@ from edgekit.runtimes.predict import Predictions, predict
 from edgekit.sources.source import SourceModel
 
 _OUTPUT = "output/"
+_ANSWERS = ("labels", "targets")
 
 
 def reference_predictions(
@@ -53,8 +54,9 @@ def _save(predictions: Predictions, file: Path) -> None:
     arrays: dict[str, Any] = {
         f"{_OUTPUT}{name}": array for name, array in predictions.outputs.items()
     }
-    if predictions.labels is not None:
-        arrays["labels"] = predictions.labels
+    for name in _ANSWERS:
+        if getattr(predictions, name) is not None:
+            arrays[name] = getattr(predictions, name)
     np.savez(file, ids=np.array(predictions.ids, dtype=np.str_), **arrays)
 
 
@@ -67,5 +69,5 @@ def _load(file: Path) -> Predictions:
                 if name.startswith(_OUTPUT)
             },
             ids=tuple(str(text) for text in arrays["ids"]),
-            labels=arrays["labels"] if "labels" in arrays.files else None,
+            **{name: arrays[name] if name in arrays.files else None for name in _ANSWERS},
         )

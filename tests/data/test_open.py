@@ -313,6 +313,23 @@ def test_npz_feeds_several_inputs(tmp_path: Path) -> None:
         data.pixels(0)
 
 
+def test_targets_come_with_their_rows(tmp_path: Path) -> None:
+    x = np.arange(30, dtype=np.float32).reshape(10, 3)
+
+    def opened(targets: Any) -> Any:
+        np.savez(tmp_path / "d.npz", x=x, targets=targets)
+        inputs = (InputSpec("x", (1, 3)),)
+        return open_dataset(
+            str(tmp_path / "d.npz"), role=Role.EVAL, preprocess=ARRAYS, inputs=inputs, samples=None
+        )
+
+    data = opened(x * 2)
+    assert (data.labelled, data.targeted) == (False, True)
+    for sample in data:
+        assert sample.target.tolist() == (sample.feeds["x"][0] * 2).tolist()
+    assert opened(x * 3).fingerprint != data.fingerprint == opened(x * 2).fingerprint
+
+
 def test_array_roles_are_disjoint(tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32))
     parts = [
@@ -339,6 +356,9 @@ def test_array_roles_are_disjoint(tmp_path: Path) -> None:
         ({"x": np.zeros((0, 3), np.float32)}, "rows"),
         ({"x": np.zeros((4, 3), np.float32), "labels": np.zeros(3, int)}, "labels"),
         ({"x": np.zeros((4, 3), np.float32), "labels": np.zeros(4)}, "whole numbers"),
+        ({"x": np.zeros((4, 3), np.float32), "targets": np.zeros(3)}, "numbers for 4 rows"),
+        ({"x": np.zeros((4, 3), np.float32), "targets": np.array(["a"] * 4)}, "must be numbers"),
+        ({"x": np.zeros((4, 3), np.float32), "targets": [0, 1, np.nan, 3]}, "of row 2 holds NaN"),
         ({"x": np.array([[{}] * 3] * 4)}, "cannot be read"),
     ],
 )
