@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,18 +81,37 @@ class ArrayDataset:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Sample]:
-        for row in self._rows:
-            feeds = {}
-            for spec in self._inputs:
-                value = np.asarray(self._arrays[spec.name][row : row + 1], np.dtype(spec.dtype))
-                if spec.layout == "NCHW":
-                    value = np.ascontiguousarray(value.transpose(0, 2, 3, 1))
-                feeds[spec.name] = value
-            labels, targets = self._answers.labels, self._answers.targets
-            label = None if labels is None else int(labels[row])
-            target = None if targets is None else np.asarray(targets[row])
-            name = f"{self.name}[{row}]"
-            yield Sample(name, name, feeds, label, target)
+        return map(self.sample, range(len(self)))
+
+    def sample(self, index: int) -> Sample:
+        """See ``Dataset.sample``."""
+        row = self._rows[index]
+        feeds = {}
+        for spec in self._inputs:
+            value = np.asarray(self._arrays[spec.name][row : row + 1], np.dtype(spec.dtype))
+            if spec.layout == "NCHW":
+                value = np.ascontiguousarray(value.transpose(0, 2, 3, 1))
+            feeds[spec.name] = value
+        labels, targets = self._answers.labels, self._answers.targets
+        label = None if labels is None else int(labels[row])
+        target = None if targets is None else np.asarray(targets[row])
+        name = f"{self.name}[{row}]"
+        return Sample(name, name, feeds, label, target)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is mapped from a file goes to another process by its name, not by its content."""
+        arrays = {
+            key: Path(str(array.filename)) if isinstance(array, np.memmap) else array
+            for key, array in self._arrays.items()
+        }
+        return {**self.__dict__, "_arrays": arrays}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._arrays = {
+            key: np.lib.format.open_memmap(array, mode="r") if isinstance(array, Path) else array
+            for key, array in state["_arrays"].items()
+        }
 
     def pixels(self, index: int) -> Array:
         """Arrays have none; see ``Dataset.pixels``."""

@@ -57,6 +57,13 @@ class Dataset(Protocol):
 
     def __iter__(self) -> Iterator[Sample]: ...
 
+    def sample(self, index: int) -> Sample:
+        """The sample at place ``index``, 0 first.
+
+        Raises:
+            DataError: it cannot be read; names it. Only of a dataset that was opened ``lazy``.
+        """
+
     def pixels(self, index: int) -> Array:
         """uint8 ``[H, W, C]`` of sample ``index`` before scaling: where golden vectors start.
 

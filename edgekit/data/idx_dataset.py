@@ -68,9 +68,12 @@ class IdxDataset:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Sample]:
-        for index in range(len(self._rows)):
-            feeds = {self._preprocessor.input.name: self._preprocessor.tensor(self.pixels(index))}
-            yield Sample(self._id(index), self._id(index), feeds, self._label(index))
+        return map(self.sample, range(len(self)))
+
+    def sample(self, index: int) -> Sample:
+        """See ``Dataset.sample``."""
+        feeds = {self._preprocessor.input.name: self._preprocessor.tensor(self.pixels(index))}
+        return Sample(self._id(index), self._id(index), feeds, self._label(index))
 
     def pixels(self, index: int) -> Array:
         """uint8 ``[H, W, C]``; see ``Dataset.pixels``."""

@@ -95,6 +95,7 @@ def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
             samples=None,
             crops=False,
             on_broken=evaluate.on_broken,
+            lazy=True,
         )
     findings = (*check_representative(calibration, fidelity), *readings.findings())
     _refuse_errors(findings)

@@ -79,6 +79,7 @@ class StreamDataset:
         self.targeted = False
         self.value_range = stated_range(preprocess)
         self.images = dict(zip(read.names, read.hashes, strict=True))
+        self._names = read.names
         self._rows = read.rows
         self._inputs = inputs
         self.fingerprint = content_key(
@@ -94,14 +95,18 @@ class StreamDataset:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Sample]:
-        for name, row in zip(self.images, self._rows, strict=True):
-            feeds = {}
-            for spec in self._inputs:
-                value = row.arrays[spec.name][None]
-                if spec.layout == "NCHW":
-                    value = np.ascontiguousarray(value.transpose(0, 2, 3, 1))
-                feeds[spec.name] = value
-            yield Sample(name, name, feeds, row.label)
+        return map(self.sample, range(len(self)))
+
+    def sample(self, index: int) -> Sample:
+        """See ``Dataset.sample``."""
+        name, row = self._names[index], self._rows[index]
+        feeds = {}
+        for spec in self._inputs:
+            value = row.arrays[spec.name][None]
+            if spec.layout == "NCHW":
+                value = np.ascontiguousarray(value.transpose(0, 2, 3, 1))
+            feeds[spec.name] = value
+        return Sample(name, name, feeds, row.label)
 
     def pixels(self, index: int) -> Array:
         """Model inputs have none; see ``Dataset.pixels``."""

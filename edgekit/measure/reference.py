@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from edgekit.cache import Cache, content_key
 from edgekit.data import Dataset
 from edgekit.progress import Progress
 from edgekit.runtimes.predict import Predictions, predict
+from edgekit.runtimes.session import Session
 from edgekit.sources.source import SourceModel
 
 _OUTPUT = "output/"
@@ -25,8 +27,12 @@ def reference_predictions(
     threads: int,
     cache: Cache,
     progress: Progress,
+    open_session: Callable[[], Session] | None = None,
 ) -> tuple[tuple[Predictions, ...], bool]:
-    """Predictions per dataset, and whether they came from the cache (no framework loaded then)."""
+    """Predictions per dataset, and whether they came from the cache (no framework loaded then).
+
+    ``open_session`` gives a session of the source that stays open, where the caller has use for it.
+    """
     key = content_key(
         {
             "model": source.fingerprint,
@@ -39,7 +45,11 @@ def reference_predictions(
     )
 
     def answer(folder: Path) -> None:
-        with source.open_session(threads) as session:
+        with ExitStack() as opened:
+            if open_session is None:
+                session = opened.enter_context(source.open_session(threads))
+            else:
+                session = open_session()
             for number, dataset in enumerate(datasets):
                 with progress.task("Running the float model", len(dataset)) as task:
                     predictions = predict(session, dataset, task=task)

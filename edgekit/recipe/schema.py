@@ -459,6 +459,15 @@ class EvaluateSpec:
         default=True, metadata=_doc("also score against labels, where the data has them")
     )
     on_broken: Literal["error", "skip"] = field(default="error", metadata=_doc("as in calibration"))
+    broken_max: float = field(
+        default=0.01,
+        metadata=_doc(
+            "share of the labelled samples that may be skipped, and one in any case; beyond it "
+            "the run stops",
+            at_least=0,
+            at_most=1,
+        ),
+    )
 
 
 @dataclass(frozen=True)
