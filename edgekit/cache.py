@@ -6,6 +6,7 @@
     <cache folder>/<kind>/<key>/files/...         what ``make`` wrote; ``Entry.path``
     <cache folder>/<kind>/.<key>.lock             held while an entry is being made
     <cache folder>/<kind>/.<key>.making/          the entry before its rename into place
+    <cache folder>/<kind>/.<key>.steps/           finished steps of long work, see ``make_in_steps``
 
 The kernel drops a lock with the process that holds it, so a ``.making`` folder whose lock is
 free was left by a dead process and is removed by the next call.
@@ -23,6 +24,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +37,7 @@ from edgekit.errors import OutputError
 CACHE_DIR_VARIABLE = "EDGEKIT_CACHE_DIR"
 _MARKER = "complete.json"
 _FILES = "files"
+_STEPS_KEPT_S = 30 * 24 * 3600
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _NO_ROOM = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -152,6 +155,27 @@ class Cache:
                 _make_entry(shelf / f".{key}.making", place, make)
         return Entry(place / _FILES, cached=False)
 
+    def make_in_steps(self, kind: str, key: str, make: Callable[[Path, Path], None]) -> Entry:
+        """As ``get_or_make``, for work that is too long to be done again: ``make(folder, steps)``
+        may keep in ``steps`` what it has finished, and finds it there after it was killed.
+
+        What it finds may be damaged; that is for ``make`` to see. The steps go when the entry is
+        complete, and a month after they were last worked on.
+        """
+        if not self.enabled:
+            with tempfile.TemporaryDirectory(prefix=f"edgekit-{kind}-") as steps:
+                return self.get_or_make(kind, key, lambda folder: make(folder, Path(steps)))
+        shelf = (cache_folder() if self._folder is None else self._folder) / kind
+        own = shelf / f".{key}.steps"
+
+        def go_on(folder: Path) -> None:
+            own.mkdir(exist_ok=True)
+            make(folder, own)
+
+        entry = self.get_or_make(kind, key, go_on)
+        shutil.rmtree(own, ignore_errors=True)
+        return entry
+
     def _make_uncached(self, kind: str, make: Callable[[Path], None]) -> Entry:
         folder = Path(tempfile.mkdtemp(prefix=f"edgekit-{kind}-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -209,8 +233,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 def sweep(shelf: Path, *, own: str) -> None:
     """Remove what dead processes left half-made. ``own`` is the key whose lock we hold."""
-    for making in shelf.glob(".*.making"):
-        key = making.name[1 : -len(".making")]
+    month_ago = time.time() - _STEPS_KEPT_S
+    left = [*shelf.glob(".*.making")]
+    left += [steps for steps in shelf.glob(".*.steps") if steps.stat().st_mtime < month_ago]
+    for making in left:
+        key = making.name[1:].rpartition(".")[0]
         if key == own:
             continue
         with (shelf / f".{key}.lock").open("ab") as stream:

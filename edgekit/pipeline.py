@@ -221,7 +221,10 @@ def judge(run: Run, made: Made, final: Path) -> Report:
                 "dataset": dataset.name,
                 "role": dataset.role.value,
                 "samples": len(dataset),
-                "skipped": list(dataset.skipped),
+                "skipped": [
+                    *dataset.skipped,
+                    *(measured.failed if dataset is made.data.labelled else ()),
+                ],
                 "fingerprint": dataset.fingerprint,
             }
             for use, dataset in made.data.by_use.items()

@@ -73,13 +73,15 @@ class Sample:
 
     ``id`` names the sample (image and crop), ``image_id`` the image it was cut from: splits are
     made on ``image_id``. ``feeds`` are float32 (or the model's own integer dtype), channels-last,
-    batch of one. ``label`` is a class index for classification data, else ``None``.
+    batch of one. ``label`` is a class index for classification data, else ``None``; ``target`` the
+    right answer where it is an array: values, a mask, boxes, token ids (see docs/metrics.md).
     """
 
     id: str
     image_id: str
     feeds: Feeds
     label: int | None = None
+    target: Array | None = None
 
 
 KEPT_FLOAT = "kept_float"

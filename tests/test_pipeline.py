@@ -254,6 +254,33 @@ def test_what_qualifies_the_figures_is_noted(home: Path) -> None:
     assert any(warning.startswith("count.few") for warning in words.warnings)
 
 
+def test_targets_are_scored_and_so_is_a_metric_of_ones_own(home: Path) -> None:
+    with np.load(home / "data.npz") as arrays:
+        x = arrays["x"]
+    np.savez(home / "data.npz", x=x, targets=models.reference(x, models.weights()))
+    (home / "mine.py").write_text(
+        "def worst(outputs, targets):\n    return abs(outputs - targets).max(axis=1)\n"
+    )
+    evaluate = {
+        "task": "regression",
+        "metrics": ["mae", "rmse", "cosine"],
+        "metric": "mine.py:worst",
+        "metric_good": "lower",
+    }
+    report = run(home, {"evaluate": evaluate, "gate": None})
+    found = read(home, "report.json")["accuracy"]
+    assert list(found) == ["mae", "rmse", "cosine", "worst"]
+    assert found["mae"]["float"] < 1e-5 < found["mae"]["quantized"] < found["worst"]["quantized"]
+    assert all(each["ci_low"] <= each["drop"] <= each["ci_high"] for each in found.values())
+    assert report.accuracy["rmse"].drop_interval(0.8).low > 0
+
+
+def test_scores_that_are_asked_for_need_something_to_score_against(home: Path) -> None:
+    write_arrays(home, labelled=False)
+    with pytest.raises(DataError, match="asks for scores, but data"):
+        run(home, {"evaluate": {"metrics": ["recall"]}})
+
+
 def test_latency_may_be_left_out(home: Path) -> None:
     report = run(home, {"latency": {"enabled": False}})
     assert read(home, "report.json")["latency"]["host"]["measured"] is False

@@ -1,7 +1,8 @@
 """Samples from .npy and .npz files: model inputs as they are, or uint8 images.
 
-An ``.npz`` has one array a model input, by name, and optionally ``labels``; an ``.npy`` is the
-one input. Rows (the first axis) are samples and are split into roles by content, like images.
+An ``.npz`` has one array a model input, by name, and optionally ``labels`` (class indices) and
+``targets`` (right answers that are arrays: values, masks, boxes, token ids); an ``.npy`` is the one
+input. Rows (the first axis) are samples and are split into roles by content, like images.
 Arrays come in the model's own layout; what is channels-first is handed on channels-last.
 """
 
@@ -10,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +29,15 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LABELS = "labels"
+TARGETS = "targets"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The right answers of a file's rows, where it has them: int [N], and numbers [N, ...]."""
+
+    labels: Array | None
+    targets: Array | None
 
 
 class ArrayDataset:
@@ -37,7 +48,7 @@ class ArrayDataset:
         name: str,
         role: Role,
         arrays: Mapping[str, Array],
-        labels: Array | None,
+        answers: Answers,
         rows: Sequence[int],
         hashes: Sequence[str],
         inputs: tuple[InputSpec, ...],
@@ -47,18 +58,20 @@ class ArrayDataset:
         self.role = role
         self.skipped: tuple[str, ...] = ()
         self.repeated = 0
-        self.labelled = labels is not None
+        self.labelled = answers.labels is not None
+        self.targeted = answers.targets is not None
         self.value_range = stated_range(preprocess)
         self._arrays = arrays
-        self._labels = labels
+        self._answers = answers
         self._rows = tuple(rows)
         self._inputs = inputs
         self.images = {f"{name}[{row}]": hashes[row] for row in self._rows}
-        own_labels = None if labels is None else [int(labels[row]) for row in self._rows]
+        labels, targets = answers.labels, answers.targets
         self.fingerprint = content_key(
             {
                 "samples": [hashes[row] for row in self._rows],
-                "labels": own_labels,
+                "labels": None if labels is None else [int(labels[row]) for row in self._rows],
+                "targets": None if targets is None else row_hashes([targets[list(self._rows)]]),
                 "preprocess": preprocess,
                 "inputs": inputs,
             }
@@ -68,16 +81,37 @@ class ArrayDataset:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Sample]:
-        for row in self._rows:
-            feeds = {}
-            for spec in self._inputs:
-                value = np.asarray(self._arrays[spec.name][row : row + 1], np.dtype(spec.dtype))
-                if spec.layout == "NCHW":
-                    value = np.ascontiguousarray(value.transpose(0, 2, 3, 1))
-                feeds[spec.name] = value
-            label = None if self._labels is None else int(self._labels[row])
-            name = f"{self.name}[{row}]"
-            yield Sample(name, name, feeds, label)
+        return map(self.sample, range(len(self)))
+
+    def sample(self, index: int) -> Sample:
+        """See ``Dataset.sample``."""
+        row = self._rows[index]
+        feeds = {}
+        for spec in self._inputs:
+            value = np.asarray(self._arrays[spec.name][row : row + 1], np.dtype(spec.dtype))
+            if spec.layout == "NCHW":
+                value = np.ascontiguousarray(value.transpose(0, 2, 3, 1))
+            feeds[spec.name] = value
+        labels, targets = self._answers.labels, self._answers.targets
+        label = None if labels is None else int(labels[row])
+        target = None if targets is None else np.asarray(targets[row])
+        name = f"{self.name}[{row}]"
+        return Sample(name, name, feeds, label, target)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is mapped from a file goes to another process by its name, not by its content."""
+        arrays = {
+            key: Path(str(array.filename)) if isinstance(array, np.memmap) else array
+            for key, array in self._arrays.items()
+        }
+        return {**self.__dict__, "_arrays": arrays}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._arrays = {
+            key: np.lib.format.open_memmap(array, mode="r") if isinstance(array, Path) else array
+            for key, array in state["_arrays"].items()
+        }
 
     def pixels(self, index: int) -> Array:
         """Arrays have none; see ``Dataset.pixels``."""
@@ -96,14 +130,14 @@ def open_arrays(
     Raises:
         DataError: not such a file, or its arrays are not what the model takes.
     """
-    arrays, labels = _load(path, [spec.name for spec in inputs])
+    arrays, answers = _load(path, [spec.name for spec in inputs])
     for spec in inputs:
         _check_input(path, arrays[spec.name], spec)
     hashes = row_hashes([arrays[spec.name] for spec in inputs])
     rows = split(range(len(hashes)), hashes, role)[:samples]
     if not rows:
         raise _too_few(path, role, len(hashes))
-    return ArrayDataset(path.name, role, arrays, labels, rows, hashes, inputs, preprocess)
+    return ArrayDataset(path.name, role, arrays, answers, rows, hashes, inputs, preprocess)
 
 
 def list_array_images(path: Path, role: Role) -> ImageList:
@@ -112,7 +146,8 @@ def list_array_images(path: Path, role: Role) -> ImageList:
     Raises:
         DataError: not such an array.
     """
-    arrays, labels = _load(path, None)
+    arrays, answers = _load(path, None)
+    labels = answers.labels
     if len(arrays) != 1:
         raise DataError(
             f"{path} has {len(arrays)} arrays ({', '.join(sorted(arrays)[:5])}); "
@@ -153,8 +188,8 @@ def row_image(images: Array, row: int) -> Image:
     return Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
 
 
-def _load(path: Path, names: Sequence[str] | None) -> tuple[dict[str, Array], Array | None]:
-    """Arrays by input name (by key where ``names`` is ``None``), and the labels."""
+def _load(path: Path, names: Sequence[str] | None) -> tuple[dict[str, Array], Answers]:
+    """Arrays by input name (by key where ``names`` is ``None``), and the right answers."""
     try:
         if path.suffix == ".npy":
             # Left on disk, it costs memory only for the rows that are read.
@@ -169,11 +204,14 @@ def _load(path: Path, names: Sequence[str] | None) -> tuple[dict[str, Array], Ar
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as cause:
         reason = getattr(cause, "strerror", None) or str(cause)
         raise DataError(f"{path} cannot be read as NumPy data: {reason}") from cause
-    labels = arrays.pop(LABELS, None) if names is None or LABELS not in names else None
+    labels, targets = (
+        arrays.pop(key, None) if names is None or key not in names else None
+        for key in (LABELS, TARGETS)
+    )
     if names is not None and set(arrays) != set(names):
         raise DataError(
             f"{path} has the arrays {sorted(arrays)} but the model's inputs are {list(names)}",
-            hint=f"Save one array an input, by its name, and optionally '{LABELS}'.",
+            hint=f"Save one array an input, by its name, and optionally '{LABELS}' or '{TARGETS}'.",
         )
     lengths = {key: array.shape[0] if array.ndim else 0 for key, array in arrays.items()}
     rows = set(lengths.values())
@@ -184,7 +222,21 @@ def _load(path: Path, names: Sequence[str] | None) -> tuple[dict[str, Array], Ar
             f"{path}: '{LABELS}' must be {next(iter(rows))} whole numbers, "
             f"is {labels.dtype} {list(labels.shape)}"
         )
-    return arrays, labels
+    if targets is not None:
+        _check_targets(path, targets, next(iter(rows)))
+    return arrays, Answers(labels, targets)
+
+
+def _check_targets(path: Path, targets: Array, rows: int) -> None:
+    if targets.ndim < 1 or len(targets) != rows or targets.dtype.kind not in "biuf":
+        raise DataError(
+            f"{path}: '{TARGETS}' must be numbers for {rows} rows, "
+            f"is {targets.dtype} {list(targets.shape)}",
+            hint="Boxes and token ids of different number are padded to one length; see metrics.md",
+        )
+    for row in range(rows) if targets.dtype.kind == "f" else ():
+        if not np.isfinite(targets[row]).all():
+            raise DataError(f"{path}: '{TARGETS}' of row {row} holds NaN or infinity")
 
 
 def _check_input(path: Path, array: Array, spec: InputSpec) -> None:

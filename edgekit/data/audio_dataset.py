@@ -51,6 +51,7 @@ class AudioDataset:
         self.skipped = skipped
         self.repeated = 0
         self.labelled = all(window.recording.label is not None for window in windows)
+        self.targeted = False
         # Lossy codecs and resampling go beyond full scale.
         self.value_range: tuple[float, float] | None = None
         self.images = {window.recording.id: window.recording.sha256 for window in windows}
@@ -71,11 +72,15 @@ class AudioDataset:
         return len(self._windows)
 
     def __iter__(self) -> Iterator[Sample]:
-        for window in self._windows:
-            recording = window.recording
-            name = f"{recording.id}@{self._form.seconds(window.place):.2f}s"
-            values = window.values.reshape(self._form.input.shape)
-            yield Sample(name, recording.id, {self._form.input.name: values}, recording.label)
+        return map(self.sample, range(len(self)))
+
+    def sample(self, index: int) -> Sample:
+        """See ``Dataset.sample``."""
+        window = self._windows[index]
+        recording = window.recording
+        name = f"{recording.id}@{self._form.seconds(window.place):.2f}s"
+        values = window.values.reshape(self._form.input.shape)
+        return Sample(name, recording.id, {self._form.input.name: values}, recording.label)
 
     def pixels(self, index: int) -> Array:
         """Recordings have none; see ``Dataset.pixels``."""

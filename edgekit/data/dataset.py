@@ -33,6 +33,10 @@ class Dataset(Protocol):
         """Whether every sample has a label."""
 
     @property
+    def targeted(self) -> bool:
+        """Whether every sample has a target: a right answer that is an array."""
+
+    @property
     def skipped(self) -> tuple[str, ...]:
         """Images left out because they could not be read, each with the reason."""
 
@@ -52,6 +56,13 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Sample]: ...
+
+    def sample(self, index: int) -> Sample:
+        """The sample at place ``index``, 0 first.
+
+        Raises:
+            DataError: it cannot be read; names it. Only of a dataset that was opened ``lazy``.
+        """
 
     def pixels(self, index: int) -> Array:
         """uint8 ``[H, W, C]`` of sample ``index`` before scaling: where golden vectors start.

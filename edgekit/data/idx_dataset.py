@@ -47,6 +47,7 @@ class IdxDataset:
         self.skipped: tuple[str, ...] = ()
         self.repeated = picked.repeated
         self.labelled = all(parts[file].labels is not None for file, _ in picked.rows)
+        self.targeted = False
         self.value_range = preprocessor.value_range()
         self._parts = parts
         self._rows = picked.rows
@@ -67,9 +68,12 @@ class IdxDataset:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Sample]:
-        for index in range(len(self._rows)):
-            feeds = {self._preprocessor.input.name: self._preprocessor.tensor(self.pixels(index))}
-            yield Sample(self._id(index), self._id(index), feeds, self._label(index))
+        return map(self.sample, range(len(self)))
+
+    def sample(self, index: int) -> Sample:
+        """See ``Dataset.sample``."""
+        feeds = {self._preprocessor.input.name: self._preprocessor.tensor(self.pixels(index))}
+        return Sample(self._id(index), self._id(index), feeds, self._label(index))
 
     def pixels(self, index: int) -> Array:
         """uint8 ``[H, W, C]``; see ``Dataset.pixels``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import PIL
 
@@ -15,6 +15,9 @@ from edgekit.data.preprocess import Preprocessor
 from edgekit.errors import DataError
 from edgekit.progress import Progress
 from edgekit.types import Array, Role, Sample
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 PIXEL_CACHE_BYTES = 256 * 1024 * 1024
 """Preprocessed uint8 pixels that one dataset keeps; the rest is decoded again when it is used."""
@@ -54,6 +57,7 @@ class ImageDataset:
         self.repeated = 0
         self.images = {slot.image.id: slot.image.sha256 for slot in slots}
         self.labelled = all(slot.image.label is not None for slot in slots)
+        self.targeted = False
         self.value_range = preprocessor.value_range()
         self._samples = [(slot.image, cuts[slot]) for slot in slots]
         self._preprocessor = preprocessor
@@ -70,11 +74,14 @@ class ImageDataset:
         return len(self._samples)
 
     def __iter__(self) -> Iterator[Sample]:
-        for index, (image, cut) in enumerate(self._samples):
-            where = "" if cut.box is None else f"#{','.join(map(str, cut.box))}"
-            tensor = self._preprocessor.tensor(self.pixels(index))
-            feeds = {self._preprocessor.input.name: tensor}
-            yield Sample(f"{image.id}{where}", image.id, feeds, image.label)
+        return map(self.sample, range(len(self)))
+
+    def sample(self, index: int) -> Sample:
+        """See ``Dataset.sample``."""
+        image, cut = self._samples[index]
+        where = "" if cut.box is None else f"#{','.join(map(str, cut.box))}"
+        feeds = {self._preprocessor.input.name: self._preprocessor.tensor(self.pixels(index))}
+        return Sample(f"{image.id}{where}", image.id, feeds, image.label)
 
     def pixels(self, index: int) -> Array:
         """uint8 ``[H, W, C]``, not to be written to; see ``Dataset.pixels``."""
@@ -82,7 +89,12 @@ class ImageDataset:
         if cut.pixels is not None:
             return cut.pixels
         whole = image.load()
-        return self._preprocessor.pixels(whole if cut.box is None else whole.crop(cut.box))
+        return _pixels(image, whole if cut.box is None else whole.crop(cut.box), self._preprocessor)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process decodes for itself what it needs of the pixels that are kept here."""
+        bare = [(image, _Cut(cut.box, None)) for image, cut in self._samples]
+        return {**self.__dict__, "_samples": bare}
 
 
 def open_images(
@@ -94,8 +106,10 @@ def open_images(
     crops: bool,
     on_broken: Literal["error", "skip"],
     progress: Progress,
+    lazy: bool = False,
 ) -> ImageDataset:
-    """Decode every image that is used, once, so that a broken one is known before work starts.
+    """Decode every image that is used, once, so that a broken one is known before work starts;
+    ``lazy`` whole images are decoded only when they are asked for, and tell it then.
 
     Raises:
         DataError: no image is left, or one is broken and ``on_broken`` is ``"error"``.
@@ -107,6 +121,10 @@ def open_images(
     skipped = list(listed.skipped)
     cuts: dict[_Slot, _Cut] = {}
     room = PIXEL_CACHE_BYTES
+    if lazy and images and not (rule and samples and samples > len(images)):
+        slots = _slots(images, samples, None)
+        bare = {slot: _Cut(None, None) for slot in slots}
+        return ImageDataset(listed.name, role, slots, bare, preprocessor, tuple(skipped))
     with progress.task(f"Reading the {role.value} images of {listed.name}", len(images)) as task:
         while True:
             slots = _slots(images, samples, rule)
@@ -166,10 +184,15 @@ def _cut(
         if slot.crop is not None:
             assert rule is not None, "crops come from a rule"
             box = crop_box(rule, image.sha256, slot.crop, whole.width, whole.height)
-        try:
-            pixels = preprocessor.pixels(whole if box is None else whole.crop(box))
-        except DataError as failure:
-            raise DataError(f"{image.id} {failure.message}", hint=failure.hint) from failure
+        pixels = _pixels(image, whole if box is None else whole.crop(box), preprocessor)
         pixels.setflags(write=False)
         cuts[slot] = _Cut(box, pixels)
     return cuts
+
+
+def _pixels(image: ImageRef, part: Image, preprocessor: Preprocessor) -> Array:
+    """As ``preprocessor.pixels``; an error names the image."""
+    try:
+        return preprocessor.pixels(part)
+    except DataError as failure:
+        raise DataError(f"{image.id} {failure.message}", hint=failure.hint) from failure

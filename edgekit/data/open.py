@@ -46,6 +46,7 @@ def open_dataset(
     base: Path | None = None,
     progress: Progress = SilentProgress(),  # noqa: B008 - it has no state
     readings: Readings | None = None,
+    lazy: bool = False,
 ) -> Dataset:
     """Open what ``dataset`` names: a shipped manifest, a manifest's path, a folder, .npy or .npz,
     or a function of the user's, see ``stream``.
@@ -54,6 +55,7 @@ def open_dataset(
     count of crops). Fewer than there are is a fair part, the same one every time. More samples than
     images gives crops where the manifest has them for the role; ``crops=False`` never does. Paths
     are relative to ``base`` (default: the working folder). ``readings`` are told of functions.
+    ``lazy`` leaves image files undecoded until their sample is asked for.
 
     Raises:
         DataError: unknown, empty or broken.
@@ -137,6 +139,7 @@ def open_dataset(
         crops=crops,
         on_broken=on_broken,
         progress=progress,
+        lazy=lazy,
     )
 
 

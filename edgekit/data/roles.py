@@ -82,13 +82,20 @@ def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
         on_broken=evaluate.on_broken,
     )
     labelled = None
-    if evaluate.labelled and fidelity.labelled:
+    asked = "evaluate.metrics" if evaluate.metrics else "evaluate.metric" if evaluate.metric else ""
+    if asked and not (fidelity.labelled or fidelity.targeted):
+        raise DataError(
+            f"{asked} asks for scores, but {fidelity.name} has neither labels nor targets",
+            hint="Give labelled data; docs/metrics.md says how each kind of data holds them.",
+        )
+    if evaluate.labelled and (fidelity.labelled or fidelity.targeted):
         labelled = open_role(
             evaluate.dataset,
             role=Role.EVAL,
             samples=None,
             crops=False,
             on_broken=evaluate.on_broken,
+            lazy=True,
         )
     findings = (*check_representative(calibration, fidelity), *readings.findings())
     _refuse_errors(findings)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +30,13 @@ from edgekit.data.stream_elements import Row, image_rows, input_rows
 from edgekit.errors import DataError, EdgekitError, UsageError
 from edgekit.progress import Progress
 from edgekit.recipe.schema import InputSpec, PreprocessSpec
-from edgekit.sources.factory import Factory, exit_told, importable, locate_function
+from edgekit.sources.factory import (
+    Factory,
+    exit_told,
+    importable,
+    locate_function,
+    users_line,
+)
 from edgekit.types import Array, Role, Sample
 
 if TYPE_CHECKING:
@@ -71,8 +76,10 @@ class StreamDataset:
         self.skipped = read.skipped
         self.repeated = 0
         self.labelled = all(row.label is not None for row in read.rows)
+        self.targeted = False
         self.value_range = stated_range(preprocess)
         self.images = dict(zip(read.names, read.hashes, strict=True))
+        self._names = read.names
         self._rows = read.rows
         self._inputs = inputs
         self.fingerprint = content_key(
@@ -88,14 +95,18 @@ class StreamDataset:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Sample]:
-        for name, row in zip(self.images, self._rows, strict=True):
-            feeds = {}
-            for spec in self._inputs:
-                value = row.arrays[spec.name][None]
-                if spec.layout == "NCHW":
-                    value = np.ascontiguousarray(value.transpose(0, 2, 3, 1))
-                feeds[spec.name] = value
-            yield Sample(name, name, feeds, row.label)
+        return map(self.sample, range(len(self)))
+
+    def sample(self, index: int) -> Sample:
+        """See ``Dataset.sample``."""
+        name, row = self._names[index], self._rows[index]
+        feeds = {}
+        for spec in self._inputs:
+            value = row.arrays[spec.name][None]
+            if spec.layout == "NCHW":
+                value = np.ascontiguousarray(value.transpose(0, 2, 3, 1))
+            feeds[spec.name] = value
+        return Sample(name, name, feeds, row.label)
 
     def pixels(self, index: int) -> Array:
         """Model inputs have none; see ``Dataset.pixels``."""
@@ -269,7 +280,7 @@ def _elements(call: Callable[[], Any], located: Factory, name: str) -> Iterator[
         what = f"{type(error).__name__}: {_last_line(error)}"
         raise DataError(
             f"{name} raised after {number + 1} elements: {what}",
-            hint=_users_line(error, located),
+            hint=users_line(error, located),
         ) from error
 
 
@@ -278,20 +289,6 @@ def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     raised = [line for line in lines if re.match(r"[A-Za-z_.]*(Error|Exception)\b", line)]
     return (raised or lines or [""])[0][:300]
-
-
-def _users_line(error: Exception, located: Factory) -> str | None:
-    """Where in the user's own files, innermost first; TensorFlow has frames of Python as text."""
-    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    told = re.findall(r'File "([^"]+)", line (\d+)', str(error))
-    frames += [(file, int(line)) for file, line in told]
-    own = [
-        (file, line)
-        for file, line in frames
-        if any(Path(file).is_relative_to(folder) for folder in located.paths)
-    ]
-    file, line = (own or frames)[-1]
-    return f"at {file}:{line}"
 
 
 def _not_finite(row: Row) -> str | None:

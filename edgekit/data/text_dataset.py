@@ -44,6 +44,7 @@ class TextDataset:
         self.skipped = skipped
         self.repeated = repeated
         self.labelled = all(text.row.label is not None for text in texts)
+        self.targeted = False
         self.value_range: tuple[float, float] | None = None
         self.images = {text.id: text.sha256 for text in texts}
         self._texts = texts
@@ -63,9 +64,12 @@ class TextDataset:
         return len(self._texts)
 
     def __iter__(self) -> Iterator[Sample]:
-        for text in self._texts:
-            feeds = self._tokenizer.feeds(text.row.text)
-            yield Sample(text.id, text.id, feeds, text.row.label)
+        return map(self.sample, range(len(self)))
+
+    def sample(self, index: int) -> Sample:
+        """See ``Dataset.sample``."""
+        text = self._texts[index]
+        return Sample(text.id, text.id, self._tokenizer.feeds(text.row.text), text.row.label)
 
     def text(self, index: int) -> str:
         """What sample ``index`` was made from."""

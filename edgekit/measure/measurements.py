@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 
 from edgekit.artefact import inspect_artefact, open_artefact
-from edgekit.data import Dataset
+from edgekit.cache import file_sha256
 from edgekit.data.roles import RunData
 from edgekit.environments import open_environment
 from edgekit.errors import MissingError, WorkerError
 from edgekit.measure.accuracy import measure_accuracy
+from edgekit.measure.evaluation import Answers, Broken, Model, evaluate
 from edgekit.measure.host import Host, this_host
 from edgekit.measure.latency import HostLatency, measure_pair
 from edgekit.measure.older_runtime import (
@@ -28,11 +29,13 @@ from edgekit.measure.size import Size, compare_size
 from edgekit.numerics.fidelity import Fidelity, fidelity
 from edgekit.runs.run import Run
 from edgekit.runtimes import open_timed
+from edgekit.runtimes.crew import ModelFile
+from edgekit.runtimes.parts import told
 from edgekit.runtimes.predict import Predictions, predict, stored_feeds
 from edgekit.sources.source import SourceModel
 from edgekit.tasks import task_named
 from edgekit.tasks.task import MetricAccuracy
-from edgekit.types import Artefact, ArtefactFacts, ArtefactFormat
+from edgekit.types import Artefact, ArtefactFacts, ArtefactFormat, ModelKind
 
 PROVEN_WITHIN = 0.02
 """An interval of the accuracy drop wider than this (two points) is called no proof."""
@@ -67,6 +70,8 @@ class Measurements:
     alternatives: Mapping[str, Alternative]
     older_runtime: OlderRuntime | NotMeasured | None = None
     """``None`` where the recipe does not ask for it."""
+    failed: tuple[str, ...] = ()
+    """What was wrong with each labelled sample that could not be read, and was left out."""
 
 
 def measure(
@@ -89,10 +94,9 @@ def measure(
     """
     with run.stage("inspect"):
         facts = inspect_artefact(artefact, islice(data.fidelity, 1))
-    references = _reference(run, source, data)
-    compared, accuracy = _compare(
-        run, source, artefact, data, references, "Running the quantized model"
-    )
+    references, failed = _reference(run, source, data)
+    answers = _answers(run, artefact, data, "Running the quantized model")
+    compared, accuracy = _compare(run, source, data, references, answers)
     _qualify(run, accuracy.get("top1"))
     size = _size(baseline, artefact)
     _remark_on_growth(run, size)
@@ -106,11 +110,18 @@ def measure(
         alternatives={
             name: Alternative(
                 _size(baseline, other),
-                *_compare(run, source, other, data, references, f"Running the alternative: {name}"),
+                *_compare(
+                    run,
+                    source,
+                    data,
+                    references,
+                    _answers(run, other, data, f"Running the alternative: {name}"),
+                ),
             )
             for name, other in alternatives.items()
         },
         older_runtime=_on_older_runtime(run, source, artefact, data, references[0]),
+        failed=failed,
     )
 
 
@@ -118,45 +129,89 @@ def _size(baseline: SourceModel, artefact: Artefact) -> Size:
     return compare_size(baseline.size_bytes, artefact.path.stat().st_size)
 
 
-def _compared_on(data: RunData) -> list[Dataset]:
-    return [data.fidelity] if data.labelled is None else [data.fidelity, data.labelled]
-
-
-def _reference(run: Run, source: SourceModel, data: RunData) -> tuple[Predictions, ...]:
-    """The float model's answers to each of ``_compared_on``."""
-    with run.stage("reference") as stage:
+def _reference(
+    run: Run, source: SourceModel, data: RunData
+) -> tuple[tuple[Predictions, ...], tuple[str, ...]]:
+    """The float model's answers to the samples of the comparison, and to the labelled ones where
+    there are any; and what was wrong with those that could not be read."""
+    with run.stage("reference") as stage, ExitStack() as opened:
+        # One session for both, opened where one of them is not in the cache.
+        session = cache(lambda: opened.enter_context(source.open_session(run.threads)))
         references, stage.cached = reference_predictions(
             source,
-            _compared_on(data),
+            [data.fidelity],
             threads=run.threads,
             cache=run.cache,
             progress=run.progress,
+            open_session=session,
         )
-    return references
+        if data.labelled is None:
+            return references, ()
+        file = None
+        if source.kind is ModelKind.FLOAT_TFLITE:
+            file = ModelFile(source.files["model"], "litert")
+        key = {"model": source.fingerprint, "inputs": source.inputs, "outputs": source.outputs}
+        doing = "Running the float model on the labelled samples"
+        found = _evaluate(run, Model(key, lambda: nullcontext(session()), file), data, doing)
+        stage.cached = stage.cached and found.cached
+    if found.failed:
+        run.warn(
+            f"{len(found.failed)} of {len(data.labelled)} labelled samples could not be read, and "
+            f"are not scored: {told(found.failed)}"
+        )
+    return (*references, found.predictions), found.failed
+
+
+def _answers(run: Run, artefact: Artefact, data: RunData, doing: str) -> list[Predictions]:
+    """The artefact's answers to the same."""
+    with (
+        run.stage("fidelity"),
+        open_artefact(artefact, threads=run.threads) as session,
+    ):
+        with run.progress.task(doing, len(data.fidelity)) as bar:
+            answers = [predict(session, data.fidelity, task=bar)]
+        if data.labelled is not None:
+            key = {"model": file_sha256(artefact.path), "runtime": session.info.runtime}
+            model = Model(
+                {**key, "version": session.info.version},
+                lambda: nullcontext(session),
+                ModelFile(artefact.path, artefact.runtime),
+            )
+            answers.append(
+                _evaluate(run, model, data, f"{doing} on the labelled samples").predictions
+            )
+    return answers
+
+
+def _evaluate(run: Run, model: Model, data: RunData, doing: str) -> Answers:
+    assert data.labelled is not None
+    spec = run.recipe.evaluate
+    return evaluate(
+        model,
+        data.labelled,
+        workers=run.threads,
+        broken=Broken(skip=spec.on_broken == "skip", share=spec.broken_max),
+        cache=run.cache,
+        progress=run.progress,
+        doing=doing,
+    )
 
 
 def _compare(
     run: Run,
     source: SourceModel,
-    artefact: Artefact,
     data: RunData,
     references: Sequence[Predictions],
-    doing: str,
+    answers: Sequence[Predictions],
 ) -> tuple[Fidelity, Mapping[str, MetricAccuracy]]:
     task, primary = task_named(run.recipe.evaluate.task), source.outputs[0]
-    datasets = _compared_on(data)
-    with (
-        run.stage("fidelity"),
-        open_artefact(artefact, threads=run.threads) as session,
-        run.progress.task(doing, sum(map(len, datasets))) as bar,
-    ):
-        answers = [predict(session, dataset, task=bar) for dataset in datasets]
     compared = fidelity(
         references[0], answers[0], primary=primary, classification=task.classification
     )
     if data.labelled is None:
         return compared, {}
-    return compared, measure_accuracy(task, references[1], answers[1], primary=primary)
+    spec = run.recipe.evaluate
+    return compared, measure_accuracy(spec, references[1], answers[1], primary=primary)
 
 
 def _on_older_runtime(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from edgekit.cache import Cache, content_key
 from edgekit.data import Dataset
 from edgekit.progress import Progress
 from edgekit.runtimes.predict import Predictions, predict
+from edgekit.runtimes.session import Session
 from edgekit.sources.source import SourceModel
 
 _OUTPUT = "output/"
+_ANSWERS = ("labels", "targets")
 
 
 def reference_predictions(
@@ -24,8 +27,12 @@ def reference_predictions(
     threads: int,
     cache: Cache,
     progress: Progress,
+    open_session: Callable[[], Session] | None = None,
 ) -> tuple[tuple[Predictions, ...], bool]:
-    """Predictions per dataset, and whether they came from the cache (no framework loaded then)."""
+    """Predictions per dataset, and whether they came from the cache (no framework loaded then).
+
+    ``open_session`` gives a session of the source that stays open, where the caller has use for it.
+    """
     key = content_key(
         {
             "model": source.fingerprint,
@@ -38,7 +45,11 @@ def reference_predictions(
     )
 
     def answer(folder: Path) -> None:
-        with source.open_session(threads) as session:
+        with ExitStack() as opened:
+            if open_session is None:
+                session = opened.enter_context(source.open_session(threads))
+            else:
+                session = open_session()
             for number, dataset in enumerate(datasets):
                 with progress.task("Running the float model", len(dataset)) as task:
                     predictions = predict(session, dataset, task=task)
@@ -53,8 +64,9 @@ def _save(predictions: Predictions, file: Path) -> None:
     arrays: dict[str, Any] = {
         f"{_OUTPUT}{name}": array for name, array in predictions.outputs.items()
     }
-    if predictions.labels is not None:
-        arrays["labels"] = predictions.labels
+    for name in _ANSWERS:
+        if getattr(predictions, name) is not None:
+            arrays[name] = getattr(predictions, name)
     np.savez(file, ids=np.array(predictions.ids, dtype=np.str_), **arrays)
 
 
@@ -67,5 +79,5 @@ def _load(file: Path) -> Predictions:
                 if name.startswith(_OUTPUT)
             },
             ids=tuple(str(text) for text in arrays["ids"]),
-            labels=arrays["labels"] if "labels" in arrays.files else None,
+            **{name: arrays[name] if name in arrays.files else None for name in _ANSWERS},
         )

@@ -15,6 +15,7 @@ from edgekit.recipe.bind import Problems, bind
 from edgekit.recipe.estimator_rules import ESTIMATOR_RULES
 from edgekit.recipe.framework_rules import FRAMEWORK_RULES
 from edgekit.recipe.layers import layered, with_override
+from edgekit.recipe.metric_rules import METRIC_RULES
 from edgekit.recipe.nearest import did_you_mean, nearest
 from edgekit.recipe.references import REFERENCES
 from edgekit.recipe.rules import RULES, check
@@ -57,8 +58,8 @@ def validated(document: Document) -> Recipe:
     """
     problems = Problems(document)
     draft = bind(Recipe, document, problems, also=("extends",))
-    rules = RULES + FRAMEWORK_RULES + TEXT_RULES + AUDIO_RULES + REFERENCES + ESTIMATOR_RULES
-    check(rules, draft, problems)
+    kinds = FRAMEWORK_RULES + TEXT_RULES + AUDIO_RULES + METRIC_RULES
+    check(RULES + kinds + REFERENCES + ESTIMATOR_RULES, draft, problems)
     problems.raise_any()
     return cast(Recipe, draft.finish())
 

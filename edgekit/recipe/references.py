@@ -237,7 +237,10 @@ def _code(recipe: Recipe) -> Findings:
 
 
 def _files_of_code(recipe: Recipe) -> Findings:
-    named: list[tuple[KeyPath, str]] = [(("model", "factory"), recipe.model.factory or "")]
+    named: list[tuple[KeyPath, str]] = [
+        (("model", "factory"), recipe.model.factory or ""),
+        (("evaluate", "metric"), recipe.evaluate.metric or ""),
+    ]
     for index, text in enumerate(recipe.model.custom_objects):
         named.append((("model", "custom_objects", index), text))
     for path, text in named:

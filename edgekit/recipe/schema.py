@@ -400,9 +400,57 @@ class EvaluateSpec:
     dataset: str = field(
         metadata=_doc("as calibration.dataset; its eval role is used", refers="dataset")
     )
-    task: Literal["classification", "tensors"] = field(
+    task: Literal[
+        "classification", "regression", "segmentation", "detection", "transcription", "tensors"
+    ] = field(
         default="classification",
-        metadata=_doc("meaning of the outputs; 'tensors' compares numbers only"),
+        metadata=_doc("meaning of the outputs; 'tensors' compares numbers only, see metrics.md"),
+    )
+    metrics: tuple[str, ...] = field(
+        default=(),
+        metadata=_doc("what is scored, e.g. [top1, recall]", default="those of the task"),
+    )
+    metric: str | None = field(
+        default=None,
+        metadata=_doc(
+            "a metric of your own, 'file.py:function' or 'package.module:function', called as "
+            "function(outputs, targets); it returns one score a sample, or one number",
+            refers="factory",
+        ),
+    )
+    metric_good: Literal["higher", "lower"] | None = field(
+        default=None, metadata=_doc("which way your own metric is better; goes with 'metric'")
+    )
+    ignore_class: int | None = field(
+        default=None,
+        metadata=_doc("class of pixels that are not scored, e.g. 255; for segmentation"),
+    )
+    box_format: Literal["xyxy", "xywh", "yxyx", "cxcywh"] = field(
+        default="xyxy",
+        metadata=_doc("corners, corner and size, or centre and size; for detection"),
+    )
+    detections: tuple[str, ...] = field(
+        default=(),
+        metadata=_doc(
+            "outputs that hold boxes, classes and scores, in this order; for detection",
+            default="the primary output holds rows of box, score, class",
+        ),
+    )
+    ctc_blank: int | None = field(
+        default=None,
+        metadata=_doc(
+            "class of the blank; the output is then decoded greedily; for transcription",
+            default="the output holds token ids",
+            at_least=0,
+        ),
+    )
+    word_separator: int | None = field(
+        default=None,
+        metadata=_doc(
+            "token between words; for transcription",
+            default="every token is a word",
+            at_least=0,
+        ),
     )
     samples: int = field(
         default=400, metadata=_doc("samples of the fidelity comparison", at_least=1)
@@ -411,6 +459,15 @@ class EvaluateSpec:
         default=True, metadata=_doc("also score against labels, where the data has them")
     )
     on_broken: Literal["error", "skip"] = field(default="error", metadata=_doc("as in calibration"))
+    broken_max: float = field(
+        default=0.01,
+        metadata=_doc(
+            "share of the labelled samples that may be skipped, and one in any case; beyond it "
+            "the run stops",
+            at_least=0,
+            at_most=1,
+        ),
+    )
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ class Report:
 
 
 def _metrics(accuracy: Mapping[str, MetricAccuracy]) -> dict[str, Any]:
-    return {name: dataclasses.asdict(metric) for name, metric in accuracy.items()}
+    return {name: metric.to_dict() for name, metric in accuracy.items()}
 
 
 def _older_runtime(found: OlderRuntime | NotMeasured | None) -> dict[str, Any] | None:

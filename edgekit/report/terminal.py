@@ -112,9 +112,9 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
     for name, metric in report.accuracy.items():
         yield (
             f"{name}, {metric.n} labelled",
-            f"{metric.float:.1%}",
-            f"{metric.quantized:.1%}",
-            f"{0.0 - metric.drop * 100:+.1f} points {_interval(metric)}",
+            _figure(metric, metric.float),
+            _figure(metric, metric.quantized),
+            f"{_change(metric)} {_interval(metric)}",
         )
     if fidelity.agreement is not None:
         yield ("same class", "", f"{fidelity.agreement:.2%}", f"{fidelity.n} samples")
@@ -150,8 +150,24 @@ def _int8_share(fraction: float) -> str:
     return "100%" if fraction == 1 else f"{min(fraction, 0.999):.1%}"
 
 
+def _figure(metric: MetricAccuracy, value: float) -> str:
+    return f"{value:.1%}" if metric.is_rate else f"{value:.4g}"
+
+
+def _change(metric: MetricAccuracy) -> str:
+    """In points of a rate; of other figures in their own unit."""
+    if metric.is_rate:
+        return f"{0.0 - metric.drop * 100:+.1f} points"
+    return f"{metric.quantized - metric.float:+.3g}"
+
+
 def _interval(metric: MetricAccuracy) -> str:
-    """Of the change, in points; no more digits than the number of samples can tell."""
+    """Of the change; of a rate in points, no more digits than the number of samples can tell."""
+    if not metric.is_rate:
+        ends = (metric.ci_low, metric.ci_high)
+        if metric.higher_is_better:
+            ends = (0.0 - metric.ci_high, 0.0 - metric.ci_low)
+        return "[" + ", ".join(f"{end:+.3g}" for end in ends) + "]"
     digits = 0 if metric.ci_high - metric.ci_low > _COARSE else 1
     ends = (0.0 - metric.ci_high, 0.0 - metric.ci_low)
     return "[" + ", ".join(f"{end * 100:+.{digits}f}" for end in ends) + "]"
@@ -180,9 +196,9 @@ def _alternative_rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
         for metric_name, metric in other.accuracy.items():
             yield (
                 f"{metric_name} {name}",
-                f"{metric.float:.1%}",
-                f"{metric.quantized:.1%}",
-                f"{0.0 - metric.drop * 100:+.1f} points",
+                _figure(metric, metric.float),
+                _figure(metric, metric.quantized),
+                _change(metric),
             )
         figure = (
             f"{other.fidelity.sqnr_db:.1f} dB"

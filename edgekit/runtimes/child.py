@@ -12,7 +12,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import IO, Any
 
 from edgekit import errors
 from edgekit.errors import SessionError, UsageError
@@ -51,7 +51,7 @@ class ChildSession(ClosingSession):
         self._time_limit_s = time_limit_s
         self._ended: str | None = None
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the session
-        self._process = _start_worker(self._stderr.fileno())
+        self._process = start_worker("edgekit.runtimes.worker", self._stderr.fileno())
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._requests = self._process.stdin.fileno()
@@ -122,7 +122,7 @@ class ChildSession(ClosingSession):
             self._ended = f"the interpreter was stopped while {doing} {self._name}"
             raise
         if answer.kind == "error":
-            raise _error(answer.fields)
+            raise error_told(answer.fields)
         return answer
 
     def _exchange(self, chunks: list[memoryview]) -> Message:
@@ -153,26 +153,17 @@ class ChildSession(ClosingSession):
         except subprocess.TimeoutExpired:
             self._kill()
             status = self._process.returncode
-        self._stderr.seek(0)
-        said = self._stderr.read().decode("utf-8", "replace")
-        hint = None
-        if status < 0:
-            name = signal.Signals(-status).name
-            how = f"the interpreter crashed ({name}) while {doing} {self._name}"
-            if name == "SIGKILL":
-                hint = "The system may have run out of memory."
-        else:
-            how = f"the worker ended (exit status {status}) while {doing} {self._name}"
-        last = condensed_cause("\n".join(said.splitlines()[-3:]))
-        self._ended = how
-        return SessionError(f"{how}; it last said: {last}" if last else how, hint=hint)
+        error = death_told(status, self._stderr, f"{doing} {self._name}")
+        self._ended = error.message.partition(";")[0]
+        return error
 
     def _kill(self) -> None:
         self._process.kill()
         self._process.wait()
 
 
-def _start_worker(stderr: int) -> subprocess.Popen[bytes]:
+def start_worker(module: str, stderr: int) -> subprocess.Popen[bytes]:
+    """``python -m module`` with pipes for standard input and output."""
     # The parent's own import path, in its order, and nothing of the current folder besides; a
     # session of its own, so that Ctrl-C reaches the parent alone, which then ends the child.
     environment = {
@@ -181,7 +172,7 @@ def _start_worker(stderr: int) -> subprocess.Popen[bytes]:
         "PYTHONSAFEPATH": "1",
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "edgekit.runtimes.worker"],
+        [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -189,6 +180,22 @@ def _start_worker(stderr: int) -> subprocess.Popen[bytes]:
         start_new_session=True,
         bufsize=0,
     )
+
+
+def death_told(status: int, stderr: IO[bytes], doing: str) -> SessionError:
+    """The error for a worker that ended by itself with ``status``, and what it last said."""
+    stderr.seek(0)
+    said = stderr.read().decode("utf-8", "replace")
+    hint = None
+    if status < 0:
+        name = signal.Signals(-status).name
+        how = f"the interpreter crashed ({name}) while {doing}"
+        if name == "SIGKILL":
+            hint = "The system may have run out of memory."
+    else:
+        how = f"the worker ended (exit status {status}) while {doing}"
+    last = condensed_cause("\n".join(said.splitlines()[-3:]))
+    return SessionError(f"{how}; it last said: {last}" if last else how, hint=hint)
 
 
 def _widen(descriptor: int) -> None:
@@ -223,7 +230,7 @@ def _tensor_info(entry: Any) -> TensorInfo:
     return TensorInfo(entry["name"], tuple(entry["shape"]), entry["dtype"], quant)
 
 
-def _error(fields: Any) -> errors.EdgekitError:
+def error_told(fields: Any) -> errors.EdgekitError:
     """The worker's own error, raised again here."""
     kind = getattr(errors, fields["type"], SessionError)
     if not issubclass(kind, errors.EdgekitError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -20,12 +20,14 @@ class Predictions:
     """What a model answered to N samples.
 
     ``outputs`` are float32 [N, ...] by output name, dequantized, the batch axis replaced by the
-    samples' own. ``labels`` is int64 [N], or ``None`` when the samples have none.
+    samples' own. ``labels`` is int64 [N], or ``None`` when the samples have none; ``targets`` are
+    numbers [N, ...] likewise.
     """
 
     outputs: Mapping[str, Array]
     ids: tuple[str, ...]
     labels: Array | None
+    targets: Array | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,6 +53,7 @@ def predict(
     answers: dict[str, list[Array]] = {output.name: [] for output in info.outputs}
     ids: list[str] = []
     labels: list[int | None] = []
+    targets: list[Array | None] = []
     for batch in _batches(samples, info.max_batch):
         padded = batch + [batch[-1]] * (least - len(batch))
         feeds = {
@@ -61,13 +64,19 @@ def predict(
             answers[name].append(_per_sample(array, output, len(padded))[: len(batch)])
         ids += [sample.id for sample in batch]
         labels += [sample.label for sample in batch]
+        targets += [sample.target for sample in batch]
         if task is not None:
             task.advance(len(batch))
     if not ids:
         raise DataError("there are no samples to predict")
     outputs = {name: np.concatenate(parts) for name, parts in answers.items()}
     _refuse_nan(outputs, ids)
-    return Predictions(outputs, tuple(ids), _labels(labels, ids))
+    return Predictions(
+        outputs,
+        tuple(ids),
+        _all_or_none(labels, ids, "label", np.int64),
+        _all_or_none(targets, ids, "target"),
+    )
 
 
 def stored_feeds(session: Session, sample: Sample) -> dict[str, Array]:
@@ -135,14 +144,16 @@ def _refuse_nan(outputs: Mapping[str, Array], ids: list[str]) -> None:
             )
 
 
-def _labels(labels: list[int | None], ids: list[str]) -> Array | None:
-    known = [label for label in labels if label is not None]
+def _all_or_none(
+    values: Sequence[int | Array | None], ids: list[str], what: str, dtype: type | None = None
+) -> Array | None:
+    known = [value for value in values if value is not None]
     if not known:
         return None
-    if len(known) < len(labels):
+    if len(known) < len(values):
+        missing = next(place for place, value in enumerate(values) if value is None)
         raise DataError(
-            f"{len(known)} of {len(labels)} samples have a label; "
-            f"{ids[labels.index(None)]} has none",
+            f"{len(known)} of {len(values)} samples have a {what}; {ids[missing]} has none",
             hint="Score labelled and unlabelled samples apart.",
         )
-    return np.array(known, np.int64)
+    return np.array(known, dtype)

@@ -21,14 +21,7 @@ from edgekit.runtimes.wire import PREFIX, Message, decode, encode
 
 def main() -> None:
     """Serve until the parent closes the pipe."""
-    requests = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)  # a runtime's printf must not end up among the messages
-    capture.enabled = False
-    threading.Thread(target=_exit_with_parent, args=(requests.fileno(),), daemon=True).start()
+    requests, answers = pipes()
     session: Session | None = None
     while (request := _receive(requests)) is not None:
         try:
@@ -41,6 +34,20 @@ def main() -> None:
         for chunk in encode(answer):
             answers.write(chunk)
         answers.flush()
+
+
+def pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Requests and answers. From here on a runtime's printf goes to standard error, and the process
+    ends when its parent closes the requests or dies."""
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    capture.enabled = False
+    threading.Thread(target=_exit_with_parent, args=(requests.fileno(),), daemon=True).start()
+    return requests, answers
 
 
 def _serve(session: Session | None, request: Message) -> tuple[Session | None, Message]:

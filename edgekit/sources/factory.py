@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
+import re
 import sys
 import sysconfig
 import traceback
@@ -205,6 +206,20 @@ def exit_told(error: SystemExit, what: str, told_as: type[UsageError] = SourceEr
         f"{what} called sys.exit({'' if error.code is None else repr(error.code)})",
         hint=f"at {place.filename}:{place.lineno}; return, or raise an error, instead",
     )
+
+
+def users_line(error: Exception, located: Factory) -> str:
+    """Where in the user's own files, innermost first; TensorFlow has frames of Python as text."""
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    told = re.findall(r'File "([^"]+)", line (\d+)', str(error))
+    frames += [(file, int(line)) for file, line in told]
+    own = [
+        (file, line)
+        for file, line in frames
+        if any(Path(file).is_relative_to(folder) for folder in located.paths)
+    ]
+    file, line = (own or frames)[-1]
+    return f"at {file}:{line}"
 
 
 @contextmanager

@@ -1,11 +1,7 @@
-"""Outputs that are only numbers: fidelity is measured, nothing is scored."""
+"""Outputs that are only numbers: fidelity is measured, nothing is scored but by a function of the
+user's."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-
-from edgekit.runtimes.predict import Predictions
-from edgekit.tasks.task import MetricAccuracy
 
 
 class Tensors:
@@ -13,9 +9,3 @@ class Tensors:
 
     name = "tensors"
     classification = False
-
-    def score(
-        self, float_model: Predictions, quantized: Predictions, primary: str
-    ) -> Mapping[str, MetricAccuracy]:
-        """Always empty: a label says nothing about these outputs."""
-        return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -313,6 +314,59 @@ def test_npz_feeds_several_inputs(tmp_path: Path) -> None:
         data.pixels(0)
 
 
+def test_targets_come_with_their_rows(tmp_path: Path) -> None:
+    x = np.arange(30, dtype=np.float32).reshape(10, 3)
+
+    def opened(targets: Any) -> Any:
+        np.savez(tmp_path / "d.npz", x=x, targets=targets)
+        inputs = (InputSpec("x", (1, 3)),)
+        return open_dataset(
+            str(tmp_path / "d.npz"), role=Role.EVAL, preprocess=ARRAYS, inputs=inputs, samples=None
+        )
+
+    data = opened(x * 2)
+    assert (data.labelled, data.targeted) == (False, True)
+    for sample in data:
+        assert sample.target.tolist() == (sample.feeds["x"][0] * 2).tolist()
+    assert opened(x * 3).fingerprint != data.fingerprint == opened(x * 2).fingerprint
+
+
+def test_a_mapped_file_is_sent_to_another_process_by_its_name(tmp_path: Path) -> None:
+    np.save(tmp_path / "d.npy", np.random.default_rng(0).normal(size=(500, 300)))
+    data = open_dataset(
+        str(tmp_path / "d.npy"),
+        role=Role.EVAL,
+        preprocess=ARRAYS,
+        inputs=(InputSpec("x", (1, 300)),),
+        samples=None,
+    )
+    sent = pickle.dumps(data)
+    assert len(sent) < 200_000
+    for one, other in zip(data, pickle.loads(sent), strict=True):
+        assert one.id == other.id
+        assert np.array_equal(one.feeds["x"], other.feeds["x"])
+
+
+def test_lazy_images_are_decoded_when_they_are_asked_for(tmp_path: Path, make_image: Any) -> None:
+    for number in range(3):
+        make_image(f"p/eval/{number}.png", number, (16, 16))
+    (tmp_path / "p" / "eval" / "broken.png").write_bytes(b"nothing")
+    data = open_dataset(
+        str(tmp_path / "p"),
+        role=Role.EVAL,
+        preprocess=PreprocessSpec(),
+        inputs=(InputSpec("image", (1, 16, 16, 3), layout="NHWC"),),
+        samples=None,
+        lazy=True,
+    )
+    assert len(data) == 4
+    whole = [place for place, name in enumerate(data.images) if "broken" not in name]
+    assert all(data.sample(place).feeds["image"].shape == (1, 16, 16, 3) for place in whole)
+    (broken,) = set(range(4)) - set(whole)
+    with pytest.raises(DataError, match=r"broken\.png"):
+        data.sample(broken)
+
+
 def test_array_roles_are_disjoint(tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32))
     parts = [
@@ -339,6 +393,9 @@ def test_array_roles_are_disjoint(tmp_path: Path) -> None:
         ({"x": np.zeros((0, 3), np.float32)}, "rows"),
         ({"x": np.zeros((4, 3), np.float32), "labels": np.zeros(3, int)}, "labels"),
         ({"x": np.zeros((4, 3), np.float32), "labels": np.zeros(4)}, "whole numbers"),
+        ({"x": np.zeros((4, 3), np.float32), "targets": np.zeros(3)}, "numbers for 4 rows"),
+        ({"x": np.zeros((4, 3), np.float32), "targets": np.array(["a"] * 4)}, "must be numbers"),
+        ({"x": np.zeros((4, 3), np.float32), "targets": [0, 1, np.nan, 3]}, "of row 2 holds NaN"),
         ({"x": np.array([[{}] * 3] * 4)}, "cannot be read"),
     ],
 )

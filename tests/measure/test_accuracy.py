@@ -10,12 +10,13 @@ import pytest
 from edgekit.errors import DataError, UsageError
 from edgekit.measure.accuracy import measure_accuracy
 from edgekit.numerics.intervals import paired_difference, wilson
+from edgekit.recipe.schema import EvaluateSpec
 from edgekit.runtimes.predict import Predictions
-from edgekit.tasks import task_named
 from edgekit.types import Array
 
 N, CLASSES = 20, 10
 LABELS = np.arange(N) % CLASSES
+CLASSES_OF = EvaluateSpec(dataset="d")
 IDS = tuple(f"s{i}" for i in range(N))
 
 
@@ -32,9 +33,7 @@ def wrong_on(*samples: int) -> Predictions:
 
 
 def test_every_figure_of_a_metric() -> None:
-    found = measure_accuracy(
-        task_named("classification"), wrong_on(0, 1), wrong_on(1, 2, 3, 4), primary="scores"
-    )
+    found = measure_accuracy(CLASSES_OF, wrong_on(0, 1), wrong_on(1, 2, 3, 4), primary="scores")
     top1 = found["top1"]
     assert (top1.float, top1.quantized, top1.n) == (0.9, 0.8, N)
     assert top1.drop == pytest.approx(0.1)
@@ -43,22 +42,24 @@ def test_every_figure_of_a_metric() -> None:
     assert (top1.quantized_ci_low, top1.quantized_ci_high) == (of_quantized.low, of_quantized.high)
     assert top1.ci_low < 0 < top1.drop < top1.ci_high
     assert set(found) == {"top1", "top5"}
-    assert list(dataclasses.asdict(top1)) == [
+    assert list(top1.to_dict()) == [
         "float", "quantized", "drop", "n",
         "ci_low", "ci_high", "quantized_ci_low", "quantized_ci_high",
+        "higher_is_better", "low", "high", "interval",
     ]  # fmt: skip
+    assert top1.drop_interval() == of_drop
+    wide = top1.drop_interval(0.99)
+    assert wide.low < of_drop.low < of_drop.high < wide.high
 
 
 def test_a_gain_is_a_negative_drop() -> None:
-    found = measure_accuracy(
-        task_named("classification"), wrong_on(0, 1, 2), wrong_on(2), primary="scores"
-    )
+    found = measure_accuracy(CLASSES_OF, wrong_on(0, 1, 2), wrong_on(2), primary="scores")
     assert found["top1"].drop == pytest.approx(-0.1)
 
 
 def test_pairs_matter_not_only_totals() -> None:
     """Equal accuracy: sure when the same samples fail, unsure when different ones do."""
-    task = task_named("classification")
+    task = CLASSES_OF
     same = measure_accuracy(task, wrong_on(0, 1, 2), wrong_on(0, 1, 2), primary="scores")["top1"]
     other = measure_accuracy(task, wrong_on(0, 1, 2), wrong_on(3, 4, 5), primary="scores")["top1"]
     assert same.drop == other.drop == 0
@@ -66,11 +67,16 @@ def test_pairs_matter_not_only_totals() -> None:
 
 
 def test_tensors_have_no_accuracy() -> None:
-    assert measure_accuracy(task_named("tensors"), wrong_on(), wrong_on(), primary="scores") == {}
+    assert (
+        measure_accuracy(
+            EvaluateSpec(dataset="d", task="tensors"), wrong_on(), wrong_on(), primary="scores"
+        )
+        == {}
+    )
 
 
 def test_what_cannot_be_scored_says_why() -> None:
-    task = task_named("classification")
+    task = CLASSES_OF
     unlabelled = choosing(LABELS, labels=None)
     with pytest.raises(DataError, match="no labels"):
         measure_accuracy(task, unlabelled, unlabelled, primary="scores")

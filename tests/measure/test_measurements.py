@@ -51,8 +51,9 @@ def test_each_model_that_is_run_is_named(run: Run, made: Made) -> None:
     others = {"without fine-tuning": quantized.artefact}
     measure(run, made.source, quantized.baseline, quantized.artefact, made.data, others)
     assert isinstance(run.progress, Tasks)
-    assert [task for task in run.progress.tasks if task.startswith("Running the")][-2:] == [
+    assert [task for task in run.progress.tasks if task.startswith("Running the")][-3:] == [
         "Running the quantized model",
+        "Running the quantized model on the labelled samples",
         "Running the alternative: without fine-tuning",
     ]
 

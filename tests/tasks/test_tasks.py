@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,79 +11,122 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgekit.errors import DataError, UsageError
+from edgekit.recipe.metric_rules import DEFAULTS, METRICS
 from edgekit.recipe.schema import EvaluateSpec
 from edgekit.runtimes.predict import Predictions
-from edgekit.tasks import TASKS, task_named
-from edgekit.tasks.classification import Classification
+from edgekit.tasks import TASKS, metric_named, metrics_of, task_named
+from edgekit.tasks.classification import macro_f1, ranks, recall, top
 from edgekit.types import Array
 
-classification = Classification()
+
+def predicted(scores: Array, labels: list[int] | Array) -> Predictions:
+    ids = tuple("abcdefghijklmnopqrstuvwxyz"[: len(scores)])
+    return Predictions({"scores": np.asarray(scores, np.float32)}, ids, np.array(labels, np.int64))
+
+
+def right(k: int, predictions: Predictions) -> list[bool]:
+    found = top(k).tally(predictions, "scores").contributions
+    assert found is not None
+    return (found == 1).tolist()
 
 
 def test_top1_and_top5_by_hand() -> None:
-    scores = np.array([[9, 8, 7, 6, 5, 4, 3]] * 4, np.float32)
-    hits = classification.correct(
-        scores, np.array([0, 1, 4, 5]), ("a", "b", "c", "d"), name="scores"
-    )
-    assert hits["top1"].tolist() == [True, False, False, False]
-    assert hits["top5"].tolist() == [True, True, True, False]
+    answers = predicted(np.array([[9, 8, 7, 6, 5, 4, 3]] * 4), [0, 1, 4, 5])
+    assert right(1, answers) == [True, False, False, False]
+    assert right(5, answers) == [True, True, True, False]
 
 
 @given(
     hnp.arrays(np.float32, (6, 9), elements=st.sampled_from([-1.0, 0.0, 0.5, 2.0])),
-    hnp.arrays(np.int64, 6, elements=st.integers(0, 8)),
+    st.lists(st.integers(0, 8), min_size=6, max_size=6).filter(lambda some: len(set(some)) > 1),
+    st.integers(1, 8),
 )
-def test_ties_rank_as_argmax_picks(scores: Array, labels: Array) -> None:
-    hits = classification.correct(scores, labels, tuple("abcdef"), name="scores")
-    assert hits["top1"].tolist() == (scores.argmax(axis=1) == labels).tolist()
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
-    assert hits["top5"].tolist() == (best == labels[:, None]).any(axis=1).tolist()
+def test_ties_rank_as_argmax_picks(scores: Array, labels: list[int], k: int) -> None:
+    answers = predicted(scores, labels)
+    assert right(1, answers) == (scores.argmax(axis=1) == labels).tolist()
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    assert right(k, answers) == (best == np.array(labels)[:, None]).any(axis=1).tolist()
 
 
 def test_top5_of_five_classes_or_fewer_says_nothing_and_is_left_out() -> None:
-    hits = classification.correct(
-        np.eye(5, dtype=np.float32), np.arange(5), tuple("abcde"), name="scores"
-    )
-    assert list(hits) == ["top1"]
-    assert hits["top1"].all()
+    answers = predicted(np.eye(5), np.arange(5))
+    spec = EvaluateSpec(dataset="d")
+    assert [metric.name for metric in metrics_of(spec, answers, "scores")] == ["top1"]
+    with pytest.raises(DataError, match="top5 is always right: output scores has 5 classes"):
+        top(5).tally(answers, "scores")
 
 
 def test_axes_of_size_one_are_dropped() -> None:
-    scores = np.zeros((2, 1, 1, 7), np.float32)
+    scores = np.zeros((2, 1, 1, 7))
     scores[:, 0, 0, 3] = 1
-    hits = classification.correct(scores, np.array([3, 2]), ("a", "b"), name="scores")
-    assert hits["top1"].tolist() == [True, False]
+    assert right(1, predicted(scores, [3, 2])) == [True, False]
 
 
 @pytest.mark.parametrize("label", [-1, 7])
 def test_a_label_out_of_range_names_sample_and_classes(label: int) -> None:
     said = f"sample b has label {label}, but output scores has 7 classes"
     with pytest.raises(DataError, match=said) as caught:
-        classification.correct(
-            np.zeros((2, 7), np.float32), np.array([3, label]), ("a", "b"), name="scores"
-        )
+        ranks(predicted(np.zeros((2, 7)), [3, label]), "scores")
     assert "the first in model.outputs is the primary" in (caught.value.hint or "")
 
 
-def test_a_map_of_scores_is_no_list_of_classes() -> None:
-    with pytest.raises(DataError, match=r"output scores, \[2, 2, 7\] per sample, is no"):
-        classification.correct(
-            np.zeros((1, 2, 2, 7), np.float32), np.array([0]), ("a",), name="scores"
-        )
+@pytest.mark.parametrize("shape", [(2, 2, 7), (1,), ()])
+def test_what_is_no_list_of_classes_is_told(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"output scores, \[.*\] per sample, is no list of classes"):
+        ranks(predicted(np.zeros((1, *shape)), [0]), "scores")
+
+
+def test_labels_of_one_class_only_prove_nothing() -> None:
+    with pytest.raises(DataError, match="all 3 samples have the label 2"):
+        ranks(predicted(np.zeros((3, 7)), [2, 2, 2]), "scores")
+
+
+def choosing(classes: list[int], labels: list[int], of: int = 3) -> Predictions:
+    return predicted(np.eye(of)[classes], labels)
+
+
+def test_recall_and_f1_by_hand() -> None:
+    """Class 0: 2 of 3 found, named 3 times. Class 1: 1 of 2, named twice. Class 2: no sample."""
+    answers = choosing([0, 0, 1, 1, 0], [0, 0, 0, 1, 1])
+    assert recall().tally(answers, "scores").value() == pytest.approx((2 / 3 + 1 / 2) / 2)
+    f1 = (2 * 2 / (3 + 3) + 2 * 1 / (2 + 2)) / 2
+    assert macro_f1().tally(answers, "scores").value() == pytest.approx(f1)
+    own = {name: each.value() for name, each in recall().tally(answers, "scores").classes.items()}
+    assert own == {"0": pytest.approx(2 / 3), "1": pytest.approx(1 / 2)}
+
+
+@given(st.data())
+def test_recall_and_f1_are_shares_and_do_not_see_the_order(data: st.DataObject) -> None:
+    n = data.draw(st.integers(2, 12))
+    some = st.lists(st.integers(0, 2), min_size=n, max_size=n)
+    chosen, labels = data.draw(some), data.draw(some.filter(lambda each: len(set(each)) > 1))
+    order = data.draw(st.permutations(range(n)))
+    for metric in (recall(), macro_f1()):
+        value = metric.tally(choosing(chosen, labels), "scores").value()
+        mixed = choosing([chosen[i] for i in order], [labels[i] for i in order])
+        assert metric.tally(mixed, "scores").value() == pytest.approx(value)
+        assert 0 <= value <= 1
+        assert metric.tally(choosing(labels, labels), "scores").value() == 1
+        again = choosing([*chosen, *chosen], [*labels, *labels])
+        twice = metric.tally(choosing(chosen, labels), "scores").value(np.full(n, 2.0))
+        assert twice == pytest.approx(metric.tally(again, "scores").value())
 
 
 def test_tensors_score_nothing() -> None:
-    tensors = task_named("tensors")
-    answers = Predictions({"y": np.zeros((1, 7), np.float32)}, ("a",), np.array([0]))
-    assert tensors.score(answers, answers, "y") == {}
-    assert not tensors.classification
+    spec = EvaluateSpec(dataset="d", task="tensors")
+    assert metrics_of(spec, predicted(np.zeros((1, 7)), [0]), "scores") == []
+    assert not task_named("tensors").classification
 
 
 def test_the_registry_holds_what_recipes_may_name() -> None:
-    import typing
-
-    allowed = typing.get_type_hints(EvaluateSpec)["task"]
-    assert set(TASKS) == set(typing.get_args(allowed))
+    allowed = typing.get_args(typing.get_type_hints(EvaluateSpec)["task"])
+    assert set(TASKS) == set(METRICS) == set(DEFAULTS) == set(allowed)
     assert all(task.name == name for name, task in TASKS.items())
-    with pytest.raises(UsageError, match="no task is called 'detection'; there is classification"):
-        task_named("detection")
+    with pytest.raises(UsageError, match="no task is called 'poetry'; there is classification"):
+        task_named("poetry")
+    for task, names in METRICS.items():
+        assert set(DEFAULTS[task]) <= set(names)
+        spec = EvaluateSpec(dataset="d", task=task)  # type: ignore[arg-type]
+        assert [metric_named(name, spec).name for name in names] == list(names)
+    with pytest.raises(UsageError, match="no metric is called 'bleu'"):
+        metric_named("bleu", EvaluateSpec(dataset="d"))

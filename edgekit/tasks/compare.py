@@ -1,0 +1,143 @@
+"""Two models under one metric: figures, and how sure they are."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+import numpy as np
+
+from edgekit.errors import DataError
+from edgekit.numerics.intervals import CONFIDENCE, Interval, paired_difference, wilson
+from edgekit.numerics.resampling import least_half_width, mean_interval, paired_bootstrap
+from edgekit.runtimes.predict import Predictions
+from edgekit.tasks.task import IntervalKind, Metric, MetricAccuracy, Pair
+from edgekit.types import Array
+
+
+def compare(
+    metric: Metric, float_model: Predictions, quantized: Predictions, primary: str
+) -> MetricAccuracy:
+    """Both models' figures, and the intervals that the metric allows.
+
+    Raises:
+        DataError: answers that cannot be scored, or a single sample of a metric that is no share of
+            right answers: nothing can be said of how sure it is.
+    """
+    return _compared(
+        Pair(metric, metric.tally(float_model, primary), metric.tally(quantized, primary))
+    )
+
+
+def intervals(pair: Pair, confidence: float = CONFIDENCE) -> tuple[Interval, Interval]:
+    """Of the drop, and of the quantized model's figure alone."""
+    metric, before, after = pair.metric, pair.float_model, pair.quantized
+    first, second = before.contributions, after.contributions
+    kind = _kind(pair)
+    if kind == "tango":
+        assert first is not None
+        assert second is not None
+        fewer, more = _only(first, second), _only(second, first)
+        if not metric.higher_is_better:
+            fewer, more = more, fewer
+        return (
+            paired_difference(fewer, more, before.n, confidence),
+            wilson(round(second.sum()), after.n, confidence),
+        )
+    if before.n < 2:
+        raise DataError(
+            f"{metric.name} of one sample says nothing: there is no telling how sure it is",
+            hint="Evaluate on more labelled samples.",
+        )
+    sign = 1.0 if metric.higher_is_better else -1.0
+    if kind == "t":
+        assert first is not None
+        assert second is not None
+        lost = sign * (first - second)
+        drop = mean_interval(lost, confidence)
+        if drop.low == drop.high:  # all alike: the next sample may be as unlike as any seen
+            values = np.concatenate([first, second])
+            least = float(np.ptp(values)) * least_half_width((before.n,), confidence)
+            drop = _at_least(drop, float(lost.mean()), least)
+        return drop, _within(mean_interval(second, confidence), metric.low, metric.high)
+    difference, alone = paired_bootstrap(before.value, after.value, before.n, confidence)
+    drop = difference if sign > 0 else Interval(-difference.high, -difference.low)
+    span = _span(pair)
+    least = span * least_half_width(before.groups, confidence)
+    drop = _at_least(drop, _drop(pair, before.value(), after.value()), least)
+    alone = _at_least(alone, after.value(), least)
+    if metric.low is not None and metric.high is not None:
+        drop = _within(drop, -span, span)
+    return drop, _within(alone, metric.low, metric.high)
+
+
+def _compared(pair: Pair) -> MetricAccuracy:
+    metric = pair.metric
+    before, after = pair.float_model.value(), pair.quantized.value()
+    for value in (before, after):
+        if not isfinite(value):
+            raise DataError(
+                f"{metric.name} is not defined on these samples",
+                hint="Do the targets hold anything to be found?",
+            )
+    of_drop, of_quantized = intervals(pair)
+    theirs = pair.quantized.classes
+    return MetricAccuracy(
+        float=before,
+        quantized=after,
+        drop=_drop(pair, before, after),
+        n=pair.float_model.n,
+        ci_low=of_drop.low,
+        ci_high=of_drop.high,
+        quantized_ci_low=of_quantized.low,
+        quantized_ci_high=of_quantized.high,
+        higher_is_better=metric.higher_is_better,
+        low=metric.low,
+        high=metric.high,
+        interval=_kind(pair),
+        classes={
+            name: _compared(Pair(metric, own, theirs[name]))
+            for name, own in pair.float_model.classes.items()
+        },
+        pair=pair,
+    )
+
+
+def _span(pair: Pair) -> float:
+    """What one sample's answer can be worth; of an unbounded figure, as much as the figure is."""
+    metric = pair.metric
+    if metric.low is not None and metric.high is not None:
+        return metric.high - metric.low
+    return metric.swing or max(abs(pair.float_model.value()), abs(pair.quantized.value()))
+
+
+def _drop(pair: Pair, before: float, after: float) -> float:
+    # 0.0 + ...: no negative zero where nothing changed.
+    return 0.0 + (before - after if pair.metric.higher_is_better else after - before)
+
+
+def _kind(pair: Pair) -> IntervalKind:
+    first, second = pair.float_model.contributions, pair.quantized.contributions
+    if first is None or second is None:
+        return "bootstrap"
+    metric = pair.metric
+    share = (metric.low, metric.high) in ((0, 1), (None, None))  # an error of 1 is no share
+    return "tango" if share and _is_yes_or_no(first) and _is_yes_or_no(second) else "t"
+
+
+def _is_yes_or_no(values: Array) -> bool:
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def _only(first: Array, second: Array) -> int:
+    return int(np.count_nonzero((first == 1) & (second == 0)))
+
+
+def _at_least(interval: Interval, centre: float, half: float) -> Interval:
+    return Interval(min(interval.low, centre - half), max(interval.high, centre + half))
+
+
+def _within(interval: Interval, low: float | None, high: float | None) -> Interval:
+    return Interval(
+        interval.low if low is None else max(low, interval.low),
+        interval.high if high is None else min(high, interval.high),
+    )
