@@ -20,6 +20,10 @@ VERBS = {
         "edgekit.cli.quantize:quantize",
         "Quantize a model, measure what that cost and gained, and judge it.",
     ),
+    "report": (
+        "edgekit.cli.report:report",
+        "Render a finished run again: HTML, Markdown, JUnit XML, JSON.",
+    ),
     "debug": (
         "edgekit.cli.debug:debug",
         "Show where a quantized model loses accuracy, layer by layer.",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from edgekit.errors import OutputError
 from edgekit.measure.layers import LayerErrors
-from edgekit.report.layers_html import check_page, page, write_page
+from edgekit.report.layers_html import page
 from tests.report.layers_sample import LAYERS, REPORT
 
 VOID = {"meta", "br", "link"}
@@ -70,19 +68,3 @@ def test_nothing_is_drawn_outside_the_plot(sqnr_db: float) -> None:
     for dot in plot.iter("circle"):
         assert left <= float(dot.get("cx") or "nan") <= width
         assert top <= float(dot.get("cy") or "nan") <= height
-
-
-def test_a_page_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    file = tmp_path / "layers.html"
-    file.write_text("old")
-    check_page(file)
-    write_page(REPORT, file)
-    assert file.read_text("utf-8") == page(REPORT)
-    assert list(tmp_path.iterdir()) == [file]
-
-
-def test_a_place_that_cannot_take_it_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="is a folder"):
-        check_page(tmp_path)
-    with pytest.raises(OutputError, match="no folder"):
-        check_page(tmp_path / "nowhere" / "layers.html")
