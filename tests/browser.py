@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -140,21 +139,21 @@ def browser(command: list[str], profile: Path) -> Iterator[Browser]:
         os.dup2(writing, 4)
 
     libraries = [*UNPACKED.glob("usr/lib/*-linux-gnu"), *UNPACKED.glob("usr/lib/*/pulseaudio")]
+    options = [
+        "--headless",
+        "--remote-debugging-pipe",
+        "--no-sandbox",  # as root there is none
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+        f"--user-data-dir={profile}",
+    ]
     process = subprocess.Popen(
-        [
-            *command,
-            "--headless",
-            "--remote-debugging-pipe",
-            "--no-sandbox",  # as root there is none
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--hide-scrollbars",
-            f"--user-data-dir={profile}",
-        ],
+        [*command, *options],
         env={**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, libraries)), "HOME": str(profile)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=(profile / "log").open("wb"),
+        stderr=subprocess.DEVNULL,
         preexec_fn=as_3_and_4,
         pass_fds=(3, 4),
     )

@@ -47,8 +47,8 @@ svg text { paint-order: stroke; stroke: var(--panel); stroke-width: 3px; }
 .limit { stroke: var(--bad); stroke-width: 2; stroke-dasharray: 4 3; }
 .full { width: 100%; } .checks td, .checks th { border-bottom: 0; padding-bottom: 0; }
 .checks { table-layout: fixed; } .checks td, .checks th { overflow-wrap: anywhere; }
-.checks th:nth-child(1) { width: 34%; } .checks th:nth-child(2) { width: 17%; }
-.checks th:nth-child(3) { width: 20%; } .checks .left { min-width: 0; }
+.checks th:nth-child(1) { width: 33%; } .checks th:nth-child(2) { width: 16%; }
+.checks th:nth-child(3) { width: 18%; } .checks .left { min-width: 0; }
 .checks .why td { text-align: left; color: var(--dim); font-size: .9rem; padding-top: 0;
   padding-bottom: .35rem; border-bottom: 1px solid var(--grid); }
 .flips { display: grid; gap: .75rem;

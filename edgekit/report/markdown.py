@@ -77,14 +77,17 @@ def _row(*cells: str) -> str:
 def _advice_line(sentence: str) -> str:
     """Every other piece between backticks is code."""
     pieces = sentence.split("`")
-    return "".join(code(each) if place % 2 else text(each) for place, each in enumerate(pieces))
+    return "".join(code(each) if place % 2 else _escaped(each) for place, each in enumerate(pieces))
 
 
 def text(value: str) -> str:
     """``value`` as itself, on one line, whatever is in it."""
-    line = " ".join(printable(value).split())
-    escaped = _MEANING.sub(lambda found: f"\\{found[0]}", line)
+    escaped = _escaped(" ".join(printable(value).split()))
     return _BEGINNING.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", escaped)
+
+
+def _escaped(line: str) -> str:
+    return _MEANING.sub(lambda found: f"\\{found[0]}", line)
 
 
 def code(value: str, *, in_table: bool = False) -> str:

@@ -13,6 +13,7 @@ from edgekit.report.schema import Name, first_problem
 
 REPORT_FILE = "report.json"
 EVIDENCE_FILE = "evidence.json"
+_NAMES: dict[Name, str] = {"report": "a report", "evidence": "an evidence file"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def _read(file: Path, name: Name) -> Mapping[str, Any]:
     problem = first_problem(found, name)
     if problem is not None:
         raise UsageError(
-            f"not a {name} that this edgekit reads: {problem}",
+            f"not {_NAMES[name]} that this edgekit reads: {problem}",
             where=Where(str(file)),
             hint="edgekit report --schema prints the schema it has to fit.",
         )

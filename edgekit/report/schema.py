@@ -18,7 +18,7 @@ _LARGEST = 1e300
 """JSON sets no bound to a number; what is larger cannot be drawn or computed with."""
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
-    "array": (list,),
+    "array": (list, tuple),  # a tuple where it has not been written yet
     "string": (str,),
     "boolean": (bool,),
     "integer": (int,),
@@ -71,7 +71,7 @@ def _problems(
         yield f"{here}: {_shown(value)} does not match {rule['pattern']}"
     if isinstance(value, dict):
         yield from _in_object(value, rule, whole, at)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         if len(value) < rule.get("minItems", 0):
             yield f"{here}: has fewer than {rule['minItems']} items"
         for place, item in enumerate(value):
@@ -81,9 +81,6 @@ def _problems(
 def _in_object(
     value: Mapping[str, object], rule: Mapping[str, Any], whole: Mapping[str, Any], at: str
 ) -> Iterator[str]:
-    for key in rule.get("required", ()):
-        if key not in value:
-            yield f"{f'{at}.{key}'.lstrip('.')}: is missing"
     known = rule.get("properties", {})
     for key, item in value.items():
         inner = known.get(key, rule.get("additionalProperties", True))
@@ -92,6 +89,9 @@ def _in_object(
             yield f"{path}: is not a key there"
         elif isinstance(inner, dict):
             yield from _problems(item, inner, whole, path)
+    for key in rule.get("required", ()):
+        if key not in value:
+            yield f"{f'{at}.{key}'.lstrip('.')}: is missing"
 
 
 def _is(value: object, wanted: str | list[str]) -> bool:
