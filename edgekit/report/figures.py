@@ -33,9 +33,9 @@ def figures(report: Mapping[str, Any]) -> Iterator[Row]:
     for name, metric in report["accuracy"].items():
         yield Row(
             f"{name}, {metric['n']} labelled",
-            f"{metric['float']:.1%}",
-            f"{metric['quantized']:.1%}",
-            f"{points_text(metric)} {interval_text(metric)}".rstrip(),
+            metric_text(metric, metric["float"]),
+            metric_text(metric, metric["quantized"]),
+            f"{change_text(metric)} {interval_text(metric)}".rstrip(),
         )
     if fidelity["agreement"] is not None:
         yield Row("same class", "", f"{fidelity['agreement']:.2%}", f"{fidelity['n']} samples")
@@ -52,19 +52,38 @@ def figures(report: Mapping[str, Any]) -> Iterator[Row]:
     yield from _int8_shares(report["artefact"])
 
 
-def points_text(metric: Mapping[str, Any]) -> str:
-    """The change of a rate, quantized minus float."""
-    return f"{0.0 - metric['drop'] * 100:+.1f} points"
+def is_rate(metric: Mapping[str, Any]) -> bool:
+    """Whether it is a share of 1, which people read in percent."""
+    return (metric.get("low", 0), metric.get("high", 1)) == (0, 1)
+
+
+def metric_text(metric: Mapping[str, Any], value: float) -> str:
+    """A value of the metric."""
+    return f"{value:.1%}" if is_rate(metric) else f"{value:.4g}"
+
+
+def change_of(metric: Mapping[str, Any], drop: float) -> float:
+    """Quantized minus float where ``drop`` was lost."""
+    return 0.0 - drop if metric.get("higher_is_better", True) else drop
+
+
+def change_text(metric: Mapping[str, Any]) -> str:
+    """Quantized minus float: of a rate in points, else in the metric's own unit."""
+    change = change_of(metric, metric["drop"])
+    return f"{change * 100:+.1f} points" if is_rate(metric) else f"{change:+.3g}"
 
 
 def interval_text(metric: Mapping[str, Any]) -> str:
-    """Of the change, in points; no more digits than the number of samples can tell. Empty where
+    """Of the change; of a rate no more digits than the number of samples can tell. Empty where
     there is none."""
     low, high = metric["ci_low"], metric["ci_high"]
     if low is None or high is None:
         return ""
+    ends = sorted((change_of(metric, low), change_of(metric, high)))
+    if not is_rate(metric):
+        return "[" + ", ".join(f"{end:+.3g}" for end in ends) + "]"
     digits = 0 if high - low > _COARSE else 1
-    return "[" + ", ".join(f"{(0.0 - end) * 100:+.{digits}f}" for end in (high, low)) + "]"
+    return "[" + ", ".join(f"{end * 100:+.{digits}f}" for end in ends) + "]"
 
 
 def value_text(value: float | str | None) -> str:
@@ -131,9 +150,9 @@ def _alternative(name: str, other: Mapping[str, Any]) -> Iterator[Row]:
     for metric_name, metric in other["accuracy"].items():
         yield Row(
             f"{metric_name} {name}",
-            f"{metric['float']:.1%}",
-            f"{metric['quantized']:.1%}",
-            points_text(metric),
+            metric_text(metric, metric["float"]),
+            metric_text(metric, metric["quantized"]),
+            change_text(metric),
         )
     fidelity = other["fidelity"]
     if fidelity["agreement"] is None:

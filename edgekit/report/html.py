@@ -5,16 +5,16 @@ Everything is in the page: it opens offline, from a mail or an artefact store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgekit.report.advice import advice
 from edgekit.report.changes_html import changes_section
 from edgekit.report.figures import (
-    figures,
+    change_text,
     interval_text,
+    is_rate,
     passed_text,
-    points_text,
     status_text,
     value_text,
 )
@@ -22,6 +22,7 @@ from edgekit.report.layers import layers_from_list
 from edgekit.report.layers_html import LAYERS_CAPTION, layers_plot
 from edgekit.report.page import document, escaped
 from edgekit.report.plots import accuracy_plot, change_plot, latency_plot, size_plot
+from edgekit.report.tables_html import figures_section, more_sections
 from edgekit.report.units import size_text
 
 _STYLE = """
@@ -47,12 +48,12 @@ svg text { paint-order: stroke; stroke: var(--panel); stroke-width: 3px; }
 .limit { stroke: var(--bad); stroke-width: 2; stroke-dasharray: 4 3; }
 .full { width: 100%; } .checks td, .checks th { border-bottom: 0; padding-bottom: 0; }
 .checks { table-layout: fixed; } .checks td, .checks th { overflow-wrap: anywhere; }
-.checks th:nth-child(1) { width: 33%; } .checks th:nth-child(2) { width: 16%; }
-.checks th:nth-child(3) { width: 18%; } .checks .left { min-width: 0; }
+.checks th:nth-child(1) { width: 31%; } .checks th:nth-child(2) { width: 17%; }
+.checks th:nth-child(3) { width: 20%; } .checks .left { min-width: 0; }
 .checks .why td { text-align: left; color: var(--dim); font-size: .9rem; padding-top: 0;
   padding-bottom: .35rem; border-bottom: 1px solid var(--grid); }
 .flips { display: grid; gap: .75rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 10.5rem), 1fr)); }
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 9rem), 1fr)); }
 .flips figure { margin: 0; padding: .6rem; font-size: .87rem; }
 .flips img { display: block; width: 96px; height: 96px; object-fit: contain; margin-bottom: .4rem; }
 .flips img.tiny { image-rendering: pixelated; }
@@ -74,8 +75,8 @@ def html(report: Mapping[str, Any], evidence: Mapping[str, Any] | None, name: st
         _advice(report, name),
         _plots(report, evidence),
         *_behind(evidence),
-        _figures(report),
-        *_more(report),
+        figures_section(report),
+        *more_sections(report),
     ]
     title = f"{report['recipe']}: {report['verdict']}"
     return document(title, "\n".join(part for part in parts if part), _STYLE)
@@ -104,7 +105,7 @@ def _tiles(report: Mapping[str, Any]) -> str:
         tiles.append((f"{host['speedup']:.2f} x", "speed on this host, float over quantized time"))
     for metric, found in list(report["accuracy"].items())[:1]:
         tiles.append(
-            (points_text(found), f"{metric} {interval_text(found)}, {found['n']} labelled")
+            (change_text(found), f"{metric} {interval_text(found)}, {found['n']} labelled")
         )
     if fidelity["agreement"] is not None:
         tiles.append((f"{fidelity['agreement']:.1%}", f"same class on {fidelity['n']} samples"))
@@ -177,26 +178,28 @@ def _plots(report: Mapping[str, Any], evidence: Mapping[str, Any] | None) -> str
         )
     ]
     metrics, host = report["accuracy"], report["latency"]["host"]
-    if metrics:
+    for group in _groups(metrics):
+        drops = {
+            name: limits[f"accuracy.{name}.drop"]
+            for name in group
+            if f"accuracy.{name}.drop" in limits
+        }
+        named = "" if len(group) == len(metrics) else f": {escaped(', '.join(group))}"
         drawn.append(
             figure.format(
-                "Accuracy",
-                accuracy_plot(metrics),
+                f"Accuracy{named}",
+                accuracy_plot(group),
                 '<span class="key-own">&#9671;</span> float, <span class="key-all">&#9679;</span> '
                 "quantized with its 95 % interval.",
             )
         )
-        drops = {
-            name: limits[f"accuracy.{name}.drop"]
-            for name in metrics
-            if f"accuracy.{name}.drop" in limits
-        }
+        unit = ", in points," if is_rate(next(iter(group.values()))) else ""
         drawn.append(
             figure.format(
-                "Change of accuracy",
-                change_plot(metrics, drops),
-                "Quantized minus float, in points, with the 95 % interval of the paired "
-                "comparison." + (" Dashed: the gate's limit." if drops else ""),
+                f"Change{named or ' of accuracy'}",
+                change_plot(group, drops),
+                f"Quantized minus float{unit} with the 95 % interval of the paired comparison."
+                + (" Dashed: the gate's limit." if drops else ""),
             )
         )
     if "float_ms" in host:
@@ -215,6 +218,15 @@ def _plots(report: Mapping[str, Any], evidence: Mapping[str, Any] | None) -> str
     return '<h2>Float beside quantized</h2>\n<div class="plots">\n' + "\n".join(drawn) + "\n</div>"
 
 
+def _groups(metrics: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Those that share an axis: all rates together, each other metric alone."""
+    if rates := {name: metric for name, metric in metrics.items() if is_rate(metric)}:
+        yield rates
+    for name, metric in metrics.items():
+        if name not in rates:
+            yield {name: metric}
+
+
 def _behind(evidence: Mapping[str, Any] | None) -> Iterator[str]:
     if evidence is None:
         return
@@ -231,72 +243,4 @@ def _behind(evidence: Mapping[str, Any] | None) -> Iterator[str]:
         f'<figure><div class="wide" tabindex="0" role="group" aria-label="Plot along the graph">'
         f"{layers_plot(layers_from_list(found['layers']))}</div>\n<figcaption>{LAYERS_CAPTION} "
         f"On {found['samples']} {escaped(found['role'])} samples.</figcaption></figure>"
-    )
-
-
-def _figures(report: Mapping[str, Any]) -> str:
-    rows = [[row.label, row.float, row.quantized, row.change] for row in figures(report)]
-    return "<h2>All figures</h2>\n" + _table(
-        ("figure", "float", "quantized", "change [95 %]"), rows
-    )
-
-
-def _more(report: Mapping[str, Any]) -> Iterator[str]:
-    if report.get("notes"):
-        items = "".join(f"<li>{escaped(note)}</li>" for note in report["notes"])
-        yield f"<h2>Notes</h2>\n<ul>{items}</ul>"
-    for choice in report.get("choices", ()):
-        on = choice["on"]
-        words = "" if on is None else f", on {on['samples']} {on['role']} samples"
-        rows = [
-            [
-                each["name"],
-                _or_dash(each.get("agreement"), ".2%"),
-                _or_dash(each.get("sqnr_db"), ".1f"),
-                each.get("error") or each.get("lost") or "taken",
-            ]
-            for each in choice["candidates"]
-        ]
-        yield (
-            f"<details><summary>Chosen: {escaped(choice['of'])} {escaped(choice['chosen'])}"
-            f"{escaped(words)}</summary>\n"
-            + _table((choice["of"], "same class", "SQNR dB", "why"), rows, left=(0, 3))
-            + "\n</details>"
-        )
-    rows = [
-        [stage["name"], f"{stage['seconds']:.1f}", "cached" if stage["cached"] else ""]
-        for stage in report["stages"]
-    ]
-    yield (
-        "<details><summary>Stages of the run</summary>\n"
-        + _table(("stage", "seconds", ""), rows)
-        + "\n</details>"
-    )
-
-
-def _or_dash(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
-    """The first column heads its row; those in ``left`` hold words."""
-
-    def named(place: int) -> str:
-        if place in left:
-            return ' class="left"'
-        return "" if place == len(heads) - 1 else ' class="figure"'
-
-    head = "".join(
-        f'<th scope="col"{named(place)}>{escaped(text)}</th>' if text else "<td></td>"
-        for place, text in enumerate(heads)
-    )
-    lines = []
-    for row in rows:
-        first, *rest = map(escaped, row)
-        cells = "".join(f"<td{named(place)}>{text}</td>" for place, text in enumerate(rest, 1))
-        lines.append(f'<tr><th scope="row" class="left">{first}</th>{cells}</tr>')
-    body = "\n".join(lines)
-    return (
-        f'<div class="wide" tabindex="0"><table class="full">\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody></table></div>"
     )

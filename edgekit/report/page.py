@@ -36,8 +36,8 @@ th, td { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(-
   vertical-align: top; }
 th { font-weight: 600; } .left { text-align: left; }
 td.left, th.left { overflow-wrap: anywhere; min-width: 6rem; } .figure { white-space: nowrap; }
-@media (max-width: 36rem) { body { margin: 1rem auto; } th, td { padding: .2rem .35rem; }
-  table { font-size: .92rem; } }
+@media (max-width: 36rem) { body { margin: 1rem auto; } th, td { padding: .2rem .25rem; }
+  table { font-size: .85rem; } td.left, th.left { min-width: 4.5rem; } }
 """
 
 

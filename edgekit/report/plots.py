@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.report.figures import interval_text, points_text
+from edgekit.report.figures import (
+    change_of,
+    change_text,
+    interval_text,
+    is_rate,
+    metric_text,
+)
 from edgekit.report.svg import (
     LEFT,
     RIGHT,
@@ -25,6 +31,7 @@ from edgekit.report.svg import (
 )
 from edgekit.report.units import latency_text, size_text
 
+_ROW = 40
 _BINS = 36
 _OUTLIERS = 0.98
 """Slower runs than this share are counted in the last bin: one hiccup would squeeze the rest."""
@@ -49,17 +56,23 @@ def size_plot(size: Mapping[str, Any], ratio_max: float | None) -> str:
 
 
 def accuracy_plot(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Each metric: the float value, the quantized one and its 95 % interval."""
-    lows = [m["quantized_ci_low"] for m in metrics.values()]
-    highs = [m["quantized_ci_high"] for m in metrics.values()]
-    values = [m[side] for m in metrics.values() for side in ("float", "quantized")]
-    known = [value for value in (*values, *lows, *highs) if value is not None]
-    scale = Scale.around(known, least=0.02, within=(0.0, 1.0))
-    parts = [scale.grid(8, 12 + 40 * len(metrics), lambda value: f"{value * 100:g}%")]
+    """Each metric: the float value, the quantized one and its 95 % interval. All are rates, or
+    there is one alone."""
+    first = next(iter(metrics.values()))
+    known = [
+        metric[key]
+        for metric in metrics.values()
+        for key in ("float", "quantized", "quantized_ci_low", "quantized_ci_high")
+        if metric[key] is not None
+    ]
+    low, high = first.get("low", 0.0), first.get("high", 1.0)
+    within = (float("-inf") if low is None else low, float("inf") if high is None else high)
+    scale = Scale.around(known, least=0.02 if is_rate(first) else 1e-6, within=within)
+    parts = [scale.grid(8, _bottom(metrics), _percent if is_rate(first) else "{:g}".format)]
     said = []
     for place, (name, metric) in enumerate(metrics.items()):
-        y = 8 + 40 * place
-        before, after = f"{metric['float']:.1%}", f"{metric['quantized']:.1%}"
+        y = 8 + _ROW * place
+        before, after = (metric_text(metric, metric[side]) for side in ("float", "quantized"))
         parts.append(title(y + 10, f"{name} {before} → {after}"))
         low, high = metric["quantized_ci_low"], metric["quantized_ci_high"]
         if low is not None and high is not None:
@@ -67,29 +80,45 @@ def accuracy_plot(metrics: Mapping[str, Mapping[str, Any]]) -> str:
         parts.append(dot(scale.at(metric["quantized"]), y + 24))
         parts.append(diamond(scale.at(metric["float"]), y + 24))
         said.append(f"{name} float {before}, quantized {after}")
-    return svg(32 + 40 * len(metrics), f"Accuracy: {'; '.join(said)}", parts)
+    return svg(_bottom(metrics) + 20, f"Accuracy: {'; '.join(said)}", parts)
 
 
 def change_plot(metrics: Mapping[str, Mapping[str, Any]], limits: Mapping[str, float]) -> str:
-    """The change of each metric with its paired interval, in points; ``limits`` are the drops that
-    the gate allows, by metric."""
-    shown = {name: m for name, m in metrics.items() if m["ci_low"] is not None}
-    ends = [-m[end] for m in shown.values() for end in ("ci_low", "ci_high")]
-    scale = Scale.around([0.0, *ends, *(-limit for limit in limits.values())], least=0.01)
-    bottom = 12 + 40 * len(shown)
-    parts = [scale.grid(8, bottom, lambda value: f"{value * 100:+g}".replace("+0", "0"))]
-    parts.append(line("zero", scale.at(0), 8, bottom))
+    """The change of each metric with its paired interval; ``limits`` are the drops that the gate
+    allows, by metric. All are rates, or there is one alone."""
+    first = next(iter(metrics.values()))
+    known = [0.0]
+    for name, metric in metrics.items():
+        drops = (metric["drop"], metric["ci_low"], metric["ci_high"], limits.get(name))
+        known += [change_of(metric, drop) for drop in drops if drop is not None]
+    scale = Scale.around(known, least=0.01 if is_rate(first) else 1e-6)
+    parts = [scale.grid(8, _bottom(metrics), _points if is_rate(first) else "{:+g}".format)]
+    parts.append(line("zero", scale.at(0), 8, _bottom(metrics)))
     said = []
-    for place, (name, metric) in enumerate(shown.items()):
-        y = 8 + 40 * place
-        words = f"{points_text(metric)} {interval_text(metric)}"
+    for place, (name, metric) in enumerate(metrics.items()):
+        y = 8 + _ROW * place
+        words = f"{change_text(metric)} {interval_text(metric)}".rstrip()
         parts.append(title(y + 10, f"{name} {words}"))
         if name in limits:
-            parts.append(line("limit", scale.at(-limits[name]), y + 14, y + 34))
-        parts.append(interval(scale, -metric["ci_high"], -metric["ci_low"], y + 24, "quantized"))
-        parts.append(dot(scale.at(-metric["drop"]), y + 24))
+            parts.append(line("limit", scale.at(change_of(metric, limits[name])), y + 14, y + 34))
+        if metric["ci_low"] is not None and metric["ci_high"] is not None:
+            low, high = sorted(change_of(metric, metric[end]) for end in ("ci_low", "ci_high"))
+            parts.append(interval(scale, low, high, y + 24, "quantized"))
+        parts.append(dot(scale.at(change_of(metric, metric["drop"])), y + 24))
         said.append(f"{name} {words}")
-    return svg(32 + 40 * len(shown), f"Change with 95 % interval: {'; '.join(said)}", parts)
+    return svg(_bottom(metrics) + 20, f"Change with 95 % interval: {'; '.join(said)}", parts)
+
+
+def _bottom(metrics: Mapping[str, Any]) -> float:
+    return 12 + _ROW * len(metrics)
+
+
+def _percent(value: float) -> str:
+    return f"{value * 100:g}%"
+
+
+def _points(value: float) -> str:
+    return f"{value * 100:+g}" if value else "0"
 
 
 def latency_plot(host: Mapping[str, Any], times: Mapping[str, Sequence[float]] | None) -> str:

@@ -120,3 +120,27 @@ def test_ticks_are_few_round_and_on_the_axis(values: list[float], least: float) 
 @pytest.mark.parametrize(("x", "anchor"), [(2, "start"), (180, "middle"), (358, "end")])
 def test_a_label_keeps_to_the_drawing(x: float, anchor: str) -> None:
     assert f'text-anchor="{anchor}"' in text(x, 10, "a few words")
+
+
+def test_an_error_has_its_own_unit_and_grows_to_the_right() -> None:
+    mae = {
+        "float": 3.2,
+        "quantized": 3.5,
+        "drop": 0.3,
+        "n": 50,
+        "ci_low": 0.1,
+        "ci_high": 0.5,
+        "quantized_ci_low": 3.0,
+        "quantized_ci_high": 4.0,
+        "higher_is_better": False,
+        "low": 0.0,
+        "high": None,
+    }
+    assert "mae 3.2 → 3.5" in accuracy_plot({"mae": mae})
+    inside(accuracy_plot({"mae": mae}))
+    plot = inside(change_plot({"mae": mae}, {"mae": 0.4}))
+    assert "mae +0.3 [+0.1, +0.5]" in (plot.get("aria-label") or "")
+    (zero,) = [each for each in plot.iter("line") if each.get("class") == "zero"]
+    (limit,) = [each for each in plot.iter("line") if each.get("class") == "limit"]
+    (dot,) = plot.iter("circle")
+    assert float(zero.get("x1") or 0) < float(dot.get("cx") or 0) < float(limit.get("x1") or 0)
