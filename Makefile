@@ -30,6 +30,7 @@ test: lint ## style, types and the default tests, all set-up included
 
 test-slow: ## the tests that take minutes
 	@.ci/environment demo,tensorflow,onnx,dev
+	@.ci/browser
 	@code=0; $(BIN)/python -m pytest -m slow $(ARGS) || code=$$?; \
 	if [ $$code = 5 ]; then echo "no test is marked slow: nothing was tested"; exit 0; fi; \
 	exit $$code

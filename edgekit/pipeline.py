@@ -232,6 +232,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         bridges=made.hops,
         choices=made.choices,
         older_runtime=measured.older_runtime,
+        evidence=measured.evidence,
     )
 
 

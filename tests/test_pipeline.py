@@ -77,10 +77,14 @@ def test_classification(home: Path) -> None:
     assert report.folder == home / "out"
     assert sorted(path.name for path in (home / "out").iterdir()) == [
         "contract.json",
+        "evidence.json",
+        "junit.xml",
         "manifest.json",
         "model.float.tflite",
         "model.tflite",
+        "report.html",
         "report.json",
+        "report.md",
     ]
     assert read(home, "report.json") == json.loads(json.dumps(report.to_dict()))
     assert [stage["name"] for stage in read(home, "report.json")["stages"]] == [
@@ -92,6 +96,7 @@ def test_classification(home: Path) -> None:
         "reference",
         "fidelity",
         "latency",
+        "layers",
     ]
 
 

@@ -61,16 +61,17 @@ def debug(
     from edgekit.cli.console import make_progress, stdout_console
     from edgekit.cli.interrupt import CheckedProgress
     from edgekit.debug import debug_layers
-    from edgekit.report.layers_html import check_page, write_page
+    from edgekit.report.layers_html import page
+    from edgekit.report.page import check_place, write_text
 
     if html is not None:
-        check_page(html)
+        check_place(html)
     progress = CheckedProgress(make_progress(quiet))
     report = debug_layers(
         model, reference=reference, recipe=recipe, samples=samples, progress=progress
     )
     if html is not None:
-        write_page(report, html)
+        write_text(page(report), html)
         progress.note(f"written: {html}")
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2, allow_nan=False))

@@ -28,6 +28,10 @@ VERBS = {
         "edgekit.cli.compare:compare",
         "Compare model file B with A: sizes, operators, ends, answers, speed, layers.",
     ),
+    "report": (
+        "edgekit.cli.report:report",
+        "Render a finished run again: HTML, Markdown, JUnit XML, JSON.",
+    ),
     "debug": (
         "edgekit.cli.debug:debug",
         "Show where a quantized model loses accuracy, layer by layer.",

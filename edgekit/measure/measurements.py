@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import islice
 
@@ -12,11 +12,13 @@ from edgekit.artefact import inspect_artefact, open_artefact
 from edgekit.cache import file_sha256
 from edgekit.data.roles import RunData
 from edgekit.environments import open_environment
-from edgekit.errors import MissingError, WorkerError
+from edgekit.errors import EdgekitError, MissingError, WorkerError
 from edgekit.measure.accuracy import measure_accuracy
 from edgekit.measure.evaluation import Answers, Broken, Model, evaluate
+from edgekit.measure.evidence import Answered, Changes, Evidence, class_changes
 from edgekit.measure.host import Host, this_host
 from edgekit.measure.latency import HostLatency, measure_pair
+from edgekit.measure.layers import layer_errors
 from edgekit.measure.older_runtime import (
     ENVIRONMENT,
     RUNTIME,
@@ -37,6 +39,8 @@ from edgekit.tasks import task_named
 from edgekit.tasks.task import MetricAccuracy
 from edgekit.types import Artefact, ArtefactFacts, ArtefactFormat, ModelKind
 
+LAYER_SAMPLES = 8
+"""What layers are compared on in a run: enough for a plot; ``edgekit debug`` takes more."""
 PROVEN_WITHIN = 0.02
 """An interval of the accuracy drop wider than this (two points) is called no proof."""
 
@@ -72,6 +76,7 @@ class Measurements:
     """``None`` where the recipe does not ask for it."""
     failed: tuple[str, ...] = ()
     """What was wrong with each labelled sample that could not be read, and was left out."""
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 def measure(
@@ -100,12 +105,13 @@ def measure(
     _qualify(run, accuracy.get("top1"))
     size = _size(baseline, artefact)
     _remark_on_growth(run, size)
+    latency = _time(run, baseline, artefact, data)
     return Measurements(
         facts=facts,
         size=size,
         fidelity=compared,
         accuracy=accuracy,
-        latency=_time(run, baseline, artefact, data),
+        latency=latency,
         host=this_host(),
         alternatives={
             name: Alternative(
@@ -122,6 +128,11 @@ def measure(
         },
         older_runtime=_on_older_runtime(run, source, artefact, data, references[0]),
         failed=failed,
+        evidence=replace(
+            _layers(run, baseline, artefact, data),
+            changes=_changes(run, source, data, references, answers),
+            times=latency.raw if isinstance(latency, HostLatency) else None,
+        ),
     )
 
 
@@ -212,6 +223,43 @@ def _compare(
         return compared, {}
     spec = run.recipe.evaluate
     return compared, measure_accuracy(spec, references[1], answers[1], primary=primary)
+
+
+def _changes(
+    run: Run,
+    source: SourceModel,
+    data: RunData,
+    references: Sequence[Predictions],
+    answers: Sequence[Predictions],
+) -> tuple[Changes, ...]:
+    """The labelled samples come first: of those it is known which answer was right."""
+    if not task_named(run.recipe.evaluate.task).classification:
+        return ()
+    answered = [Answered("fidelity", data.fidelity, references[0], answers[0])]
+    if data.labelled is not None:
+        answered.insert(0, Answered("labelled", data.labelled, references[1], answers[1]))
+    preprocess = run.recipe.preprocess
+    bgr = preprocess.kind == "image" and preprocess.colour == "BGR"
+    return class_changes(answered, source.outputs[0], bgr=bgr)
+
+
+def _layers(run: Run, baseline: SourceModel, artefact: Artefact, data: RunData) -> Evidence:
+    """The noise along the graph. On calibration samples, which are open and decide nothing here;
+    a pair that cannot be compared is no fault of the artefact's."""
+    if artefact.format is not ArtefactFormat.TFLITE or baseline.kind is not ModelKind.FLOAT_TFLITE:
+        return Evidence()
+    with run.stage("layers"):
+        try:
+            errors = layer_errors(
+                baseline.files["model"].read_bytes(),
+                artefact.path.read_bytes(),
+                islice(data.calibration, LAYER_SAMPLES),
+                run.progress,
+                run.threads,
+            )
+        except EdgekitError as error:
+            return Evidence(layers_why=error.message)
+    return Evidence(layers=errors, layers_role=data.calibration.role.value)
 
 
 def _on_older_runtime(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit.measure.layers import LayerError, LayerErrors, ranked
+from edgekit.measure.layers import LayerError, LayerErrors, OwnError, ranked
 from edgekit.tflite.hard_cases import HardCase
 
 SCHEMA = 1
@@ -53,6 +54,18 @@ def layers_to_list(errors: LayerErrors) -> list[dict[str, Any]]:
     adds."""
     rank = {layer.layer: place for place, layer in enumerate(ranked(errors.layers), start=1)}
     return [{"rank": rank[each.layer], **dataclasses.asdict(each)} for each in errors.layers]
+
+
+def layers_from_list(found: Iterable[Mapping[str, Any]]) -> tuple[LayerError, ...]:
+    """The layers that ``layers_to_list`` wrote, in the order of the graph."""
+    names = [field.name for field in dataclasses.fields(LayerError) if field.name != "own"]
+    return tuple(
+        LayerError(
+            **{name: each[name] for name in names},
+            own=None if each["own"] is None else OwnError(**each["own"]),
+        )
+        for each in found
+    )
 
 
 def cause_text(layer: LayerError) -> str:

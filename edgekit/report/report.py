@@ -11,6 +11,7 @@ from typing import Any
 from edgekit.bridges.verify import Hop
 from edgekit.choose import Choice
 from edgekit.gate.check import Check, Verdict, verdict
+from edgekit.measure.evidence import Evidence
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import Alternative, NotMeasured
@@ -51,6 +52,8 @@ class Report:
     """What was chosen on the dev samples, from what, and why."""
     older_runtime: OlderRuntime | NotMeasured | None = None
     """The same file on tflite-runtime 2.14, where the recipe asks for it."""
+    evidence: Evidence = dataclasses.field(default_factory=Evidence)
+    """What stands behind the figures; in evidence.json, not in report.json."""
 
     @property
     def verdict(self) -> Verdict:
@@ -136,7 +139,10 @@ def _metrics(accuracy: Mapping[str, MetricAccuracy]) -> dict[str, Any]:
 def _older_runtime(found: OlderRuntime | NotMeasured | None) -> dict[str, Any] | None:
     if isinstance(found, NotMeasured):
         return {"measured": False, "why": found.why}
-    return None if found is None else {**dataclasses.asdict(found), "agrees": found.agrees}
+    if found is None:
+        return None
+    worst = None if found.worst is None else found.worst[0]
+    return {**dataclasses.asdict(found), "agrees": found.agrees, "worst": worst}
 
 
 def _operator(op: FloatOp) -> dict[str, str]:

@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.gate.check import Check, Status, Verdict
-from edgekit.measure.latency import HostLatency
-from edgekit.measure.older_runtime import OlderRuntime
 from edgekit.report.choices import ChoiceTable
+from edgekit.report.figures import figures, passed_text, value_text
 from edgekit.report.report import Report
-from edgekit.report.units import latency_text, size_text
-from edgekit.tasks.task import MetricAccuracy
 
 if TYPE_CHECKING:
     from rich.console import Console, Group, RenderableType
@@ -27,8 +24,6 @@ _STATUS_STYLES = {
 }
 FLOAT_MODULES_SHOWN = 4
 """More modules than this that stayed float are counted, not named."""
-_COARSE = 0.1
-"""Width of an interval of a rate from which whole points are enough."""
 _VERDICT_STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red"}
 
 
@@ -54,7 +49,7 @@ def render(report: Report) -> Group:
     parts.append(
         Text.assemble(
             (verdict.value.upper(), _VERDICT_STYLES.get(verdict, "bold yellow")),
-            f"  {_summary(report.checks)}, exit code {report.exit_code}",
+            f"  {passed_text(report.to_dict())}, exit code {report.exit_code}",
         )
     )
     parts.append(Text(f"{relative(report.folder)}{os.sep}", overflow="fold"))
@@ -86,127 +81,9 @@ def _figures(report: Report) -> Table:
     for heading in ("float", "quantized"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("change [95 %]", justify="right", overflow="fold")
-    for row in _rows(report):
-        table.add_row(*row)
+    for row in figures(report.to_dict()):
+        table.add_row(row.label, row.float, row.quantized, row.change)
     return table
-
-
-def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
-    size, fidelity, latency = report.size, report.fidelity, report.latency
-    yield (
-        "size",
-        size_text(size.float_bytes),
-        size_text(size.bytes),
-        f"{size.ratio:.3f} x",
-    )
-    if isinstance(latency, HostLatency):
-        yield (
-            f"host latency, {latency.threads} thread{'s' if latency.threads > 1 else ''}"
-            + (" (reference only)" if latency.reference_only else ""),
-            latency_text(latency.float_ms),
-            latency_text(latency.quantized_ms),
-            f"{latency.speedup:.2f} x [{latency.ci_low:.2f}, {latency.ci_high:.2f}]",
-        )
-    else:
-        yield ("host latency", "", "", f"not measured: {latency.why}")
-    for name, metric in report.accuracy.items():
-        yield (
-            f"{name}, {metric.n} labelled",
-            _figure(metric, metric.float),
-            _figure(metric, metric.quantized),
-            f"{_change(metric)} {_interval(metric)}",
-        )
-    if fidelity.agreement is not None:
-        yield ("same class", "", f"{fidelity.agreement:.2%}", f"{fidelity.n} samples")
-    for name, output in fidelity.outputs.items():
-        yield (
-            "SQNR" if len(fidelity.outputs) == 1 else f"SQNR of {name}",
-            "",
-            f"{output.sqnr_db:.1f} dB",
-            f"max error {output.max_abs:.3g}",
-        )
-    yield from _older_runtime_row(report)
-    yield from _alternative_rows(report)
-    facts = report.facts
-    if facts.modules is not None:
-        int8 = sum(module.compute != "float" for module in facts.modules)
-        yield (
-            "modules in INT8",
-            "",
-            f"{int8} of {len(facts.modules)}",
-            f"{len(facts.modules) - int8} float",
-        )
-    if facts.int8_mac_fraction is not None and facts.float_ops is not None:
-        yield (
-            "MACs in INT8",
-            "",
-            _int8_share(facts.int8_mac_fraction),
-            f"{len(facts.float_ops)} of {facts.ops} ops float",
-        )
-
-
-def _int8_share(fraction: float) -> str:
-    """A share short of all is never rounded up to it."""
-    return "100%" if fraction == 1 else f"{min(fraction, 0.999):.1%}"
-
-
-def _figure(metric: MetricAccuracy, value: float) -> str:
-    return f"{value:.1%}" if metric.is_rate else f"{value:.4g}"
-
-
-def _change(metric: MetricAccuracy) -> str:
-    """In points of a rate; of other figures in their own unit."""
-    if metric.is_rate:
-        return f"{0.0 - metric.drop * 100:+.1f} points"
-    return f"{metric.quantized - metric.float:+.3g}"
-
-
-def _interval(metric: MetricAccuracy) -> str:
-    """Of the change; of a rate in points, no more digits than the number of samples can tell."""
-    if not metric.is_rate:
-        ends = (metric.ci_low, metric.ci_high)
-        if metric.higher_is_better:
-            ends = (0.0 - metric.ci_high, 0.0 - metric.ci_low)
-        return "[" + ", ".join(f"{end:+.3g}" for end in ends) + "]"
-    digits = 0 if metric.ci_high - metric.ci_low > _COARSE else 1
-    ends = (0.0 - metric.ci_high, 0.0 - metric.ci_low)
-    return "[" + ", ".join(f"{end * 100:+.{digits}f}" for end in ends) + "]"
-
-
-def _older_runtime_row(report: Report) -> Iterator[tuple[str, str, str, str]]:
-    found = report.older_runtime
-    if isinstance(found, OlderRuntime) and found.worst is not None:
-        output = found.worst[1]
-        yield (
-            f"SQNR on {found.runtime}",
-            "",
-            f"{output.sqnr_db:.1f} dB",
-            f"LiteRT {output.litert_sqnr_db:.1f} dB on these {found.n} samples",
-        )
-
-
-def _alternative_rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
-    for name, other in report.alternatives.items():
-        yield (
-            f"size {name}",
-            size_text(other.size.float_bytes),
-            size_text(other.size.bytes),
-            f"{other.size.ratio:.3f} x",
-        )
-        for metric_name, metric in other.accuracy.items():
-            yield (
-                f"{metric_name} {name}",
-                _figure(metric, metric.float),
-                _figure(metric, metric.quantized),
-                _change(metric),
-            )
-        figure = (
-            f"{other.fidelity.sqnr_db:.1f} dB"
-            if other.fidelity.agreement is None
-            else f"{other.fidelity.agreement:.2%}"
-        )
-        label = "SQNR" if other.fidelity.agreement is None else "same class"
-        yield (f"{label} {name}", "", figure, f"{other.fidelity.n} samples")
 
 
 def _float_modules(report: Report) -> Iterator[str]:
@@ -232,24 +109,10 @@ def _checks(checks: tuple[Check, ...]) -> Table:
         status = check.status.value.replace("_", " ")
         table.add_row(
             check.name,
-            _number(check.limit),
-            _number(check.value),
+            value_text(check.limit),
+            value_text(check.value),
             Text.assemble(
                 (status, _STATUS_STYLES[check.status]), "" if check.required else ", not required"
             ),
         )
     return table
-
-
-def _summary(checks: tuple[Check, ...]) -> str:
-    required = [check for check in checks if check.required]
-    passed = sum(check.status is Status.PASS for check in required)
-    return f"{passed} of {len(required)} required checks passed"
-
-
-def _number(value: float | str | None) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, str):
-        return value
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ from edgekit.data.tokens import open_tokenizer
 from edgekit.progress import SilentProgress
 from edgekit.recipe import recipe_to_dict
 from edgekit.recipe.schema import Recipe
+from edgekit.report.evidence import evidence_to_dict
+from edgekit.report.html import html
+from edgekit.report.junit import junit
+from edgekit.report.markdown import markdown
 from edgekit.report.report import Report
+from edgekit.report.saved import EVIDENCE_FILE, REPORT_FILE
+from edgekit.report.terminal import relative
 from edgekit.runs.contract import contract
 from edgekit.runs.labels import Labels, check_label_count
 from edgekit.runs.manifest import manifest
@@ -63,7 +70,7 @@ def write_run(
             channels_first=report.artefact.format in _CHANNELS_FIRST,
         ),
     )
-    _write_json(folder / "report.json", report.to_dict())
+    write_reports(folder, report, None if labels is None else labels.names)
     _write_json(
         folder / "manifest.json",
         manifest(
@@ -75,6 +82,21 @@ def write_run(
             stages=[dataclasses.asdict(stage) for stage in report.stages],
         ),
     )
+
+
+def write_reports(folder: Path, report: Report, class_names: Sequence[str] | None) -> None:
+    """report.json and what stands behind it, and both rendered for people and for CI."""
+    document = report.to_dict()
+    evidence = evidence_to_dict(report.evidence, class_names)
+    _write_json(folder / REPORT_FILE, document)
+    _write_json(folder / EVIDENCE_FILE, evidence)
+    name = relative(report.folder)
+    for file, text in (
+        ("report.html", html(document, evidence, name)),
+        ("report.md", markdown(document, name)),
+        ("junit.xml", junit(document)),
+    ):
+        (folder / file).write_text(text, encoding="utf-8")
 
 
 def _preprocessing(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Path]]:

@@ -61,9 +61,9 @@ def _reached(graph: Graph, start: int) -> tuple[list[int], list[Op]]:
     tensors, ends = [start], []
     for index in tensors:  # grows while it is gone through
         for op in graph.readers.get(index, ()):
-            (*_, before), (*_, after) = (graph.tensors[i].shape for i in (index, op.outputs[0]))
+            channels = [graph.tensors[i].shape[-1:] for i in (index, op.outputs[0])]
             passing = op.name in _PASSING and op.activation in _HOMOGENEOUS
-            if passing and before == after:  # PAD adds channels too
+            if passing and channels[0] == channels[1]:  # PAD adds channels too
                 tensors.append(op.outputs[0])
             else:
                 ends.append(op)

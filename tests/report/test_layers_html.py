@@ -3,49 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html.parser import HTMLParser
-from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
-from edgekit.errors import OutputError
 from edgekit.measure.layers import LayerErrors
-from edgekit.report.layers_html import check_page, page, write_page
+from edgekit.report.layers_html import page
 from tests.report.layers_sample import LAYERS, REPORT
-
-VOID = {"meta", "br", "link"}
-
-
-class Balanced(HTMLParser):
-    """Fails where a tag is closed that is not the last one opened."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: object) -> None:
-        return None
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def svg(text: str) -> ElementTree.Element:
-    return ElementTree.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
+from tests.report.pages import loads_nothing, svgs
 
 
 def test_the_page_is_well_formed_and_loads_nothing() -> None:
     text = page(REPORT)
-    parser = Balanced()
-    parser.feed(text)
-    assert parser.open == []
-    for outside in ("http:", "https:", "src=", "<script", "@import", "url("):
-        assert outside not in text
+    loads_nothing(text)
     assert "prefers-color-scheme: dark" in text
 
 
@@ -54,7 +23,7 @@ def test_every_layer_is_in_the_table_and_in_the_plot() -> None:
     assert text.count("<tr><td>") == len(LAYERS)
     assert "odd&lt;&amp;&gt;" in text
     assert "odd<&>" not in text
-    plot = svg(text)
+    plot = svgs(text)[0]
     titles = [title.text or "" for title in plot.iter("title")]
     for layer in LAYERS:
         assert any(title.startswith(f"{layer.layer}, {layer.op}:") for title in titles)
@@ -65,24 +34,8 @@ def test_every_layer_is_in_the_table_and_in_the_plot() -> None:
 @pytest.mark.parametrize("sqnr_db", [-200.0, -35.0, 0.0, 200.0])
 def test_nothing_is_drawn_outside_the_plot(sqnr_db: float) -> None:
     layers = (replace(LAYERS[0], sqnr_db=sqnr_db), *LAYERS[1:])
-    plot = svg(page(replace(REPORT, errors=LayerErrors(layers, (), 1))))
+    plot = svgs(page(replace(REPORT, errors=LayerErrors(layers, (), 1))))[0]
     left, top, width, height = map(float, (plot.get("viewBox") or "").split())
     for dot in plot.iter("circle"):
         assert left <= float(dot.get("cx") or "nan") <= width
         assert top <= float(dot.get("cy") or "nan") <= height
-
-
-def test_a_page_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    file = tmp_path / "layers.html"
-    file.write_text("old")
-    check_page(file)
-    write_page(REPORT, file)
-    assert file.read_text("utf-8") == page(REPORT)
-    assert list(tmp_path.iterdir()) == [file]
-
-
-def test_a_place_that_cannot_take_it_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="is a folder"):
-        check_page(tmp_path)
-    with pytest.raises(OutputError, match="no folder"):
-        check_page(tmp_path / "nowhere" / "layers.html")
