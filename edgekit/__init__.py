@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from edgekit.inspection import inspect
-    from edgekit.pipeline import quantize
+    from edgekit.pipeline import judge_model, quantize
     from edgekit.recipe.load import load_recipe
     from edgekit.recipe.schema import Recipe
     from edgekit.report import Report
@@ -51,6 +51,7 @@ __all__ = [
     "compare",
     "debug_layers",
     "inspect",
+    "judge_model",
     "load_recipe",
     "quantize",
 ]
@@ -61,6 +62,7 @@ _HOME = {
     "compare": "edgekit.comparison",
     "debug_layers": "edgekit.debug",
     "inspect": "edgekit.inspection",
+    "judge_model": "edgekit.pipeline",
     "load_recipe": "edgekit.recipe.load",
     "quantize": "edgekit.pipeline",
 }

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
 
-from edgekit.runtimes import open_session
+from edgekit.runtimes import open_session, open_timed
 from edgekit.runtimes.predict import predict
+from edgekit.runtimes.renamed import RenamedSession
 from edgekit.runtimes.session import Session
 from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFacts, ArtefactFormat, Sample
 
@@ -21,8 +22,20 @@ INSPECTORS: dict[ArtefactFormat, str] = {
 
 
 def open_artefact(artefact: Artefact, *, threads: int = 1, isolated: bool = False) -> Session:
-    """As ``runtimes.open_session``, on the artefact's own runtime."""
-    return open_session(artefact.path, threads=threads, isolated=isolated, runtime=artefact.runtime)
+    """As ``runtimes.open_session``, on the artefact's own runtime, with the model's names."""
+    return _named(
+        artefact,
+        open_session(artefact.path, threads=threads, isolated=isolated, runtime=artefact.runtime),
+    )
+
+
+def open_timed_artefact(artefact: Artefact, *, threads: int = 1) -> Session:
+    """As ``runtimes.open_timed``, likewise."""
+    return _named(artefact, open_timed(artefact.path, threads=threads, runtime=artefact.runtime))
+
+
+def _named(artefact: Artefact, session: Session) -> Session:
+    return RenamedSession(session, artefact.renamed) if artefact.renamed else session
 
 
 def inspect_artefact(artefact: Artefact, samples: Iterable[Sample]) -> ArtefactFacts:

@@ -2,6 +2,7 @@
 
 make:   locate -> plan -> data -> float graph -> quantize -> metadata; of several plans (methods,
         ways over the bridges) the best on dev is kept
+take:   locate -> data -> float graph, for an artefact that is there already
 judge:  inspect -> fidelity -> accuracy -> latency -> gate
 """
 
@@ -19,6 +20,7 @@ from edgekit.data import Dataset
 from edgekit.data.roles import RunData, open_run_data
 from edgekit.errors import DataError, EdgekitError
 from edgekit.gate.limits import check_limits
+from edgekit.given import given_artefact, with_ends
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import measure
 from edgekit.methods import METHODS, load_method
@@ -34,12 +36,16 @@ from edgekit.runs.labels import Labels, load_labels
 from edgekit.runs.metadata import finish_tflite
 from edgekit.runs.run import Run
 from edgekit.runs.write import write_run
+from edgekit.runtimes.predict import predict
 from edgekit.sources import locate
 from edgekit.sources.factory import exits_told
 from edgekit.sources.source import SourceModel
 from edgekit.tasks import task_named
 from edgekit.trial import Attempt, best_on_dev
 from edgekit.types import ArtefactFormat
+
+TO_FLOAT = {ArtefactFormat.TFLITE: "litert_static", ArtefactFormat.ONNX: "ort_static"}
+"""A method that starts from the float model in this format."""
 
 
 @exits_told("the model's own code")
@@ -71,6 +77,37 @@ def quantize(
         return report
 
 
+@exits_told("the model's own code")
+def judge_model(
+    model: Path,
+    recipe: Recipe | str,
+    *,
+    out: Path | None = None,
+    force: bool = False,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Hold a ``.tflite`` or ``.onnx`` file, or the run folder that it is in, against the recipe's
+    model and limits, whoever made it.
+
+    ``out`` and ``force`` as of ``quantize``.
+
+    Raises:
+        EdgekitError: the file could not be judged; nothing is left at ``out``.
+    """
+    recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    run = Run(recipe, cache or Cache(), progress or SilentProgress())
+    key = content_key({"judged": recipe_to_dict(recipe), "model": str(model.absolute())})
+    final = out or default_folder(recipe.name, key)
+    with run_folder(final, force=force) as folder:
+        made = take(run, model, folder)
+        report = judge(run, made, final)
+        write_run(
+            folder, report, recipe, made.source, made.quantized.baseline, made.data, made.labels
+        )
+        return report
+
+
 @dataclass(frozen=True)
 class Made:
     """The first half of a run: what it started from, and what came of it."""
@@ -80,6 +117,7 @@ class Made:
     data: RunData
     hops: tuple[Hop, ...]
     quantized: Quantized
+    promises_full_integer: bool
     choices: tuple[Choice, ...] = ()
 
 
@@ -99,11 +137,46 @@ def make(run: Run, folder: Path) -> Made:
     attempts = _attempts(run, source, labels, data, found.plans)
     if data.dev is None:
         (only,) = attempts
-        quantized = only.make(folder)
-        return Made(source, labels, data, only.hops, quantized, quantized.choices)
-    kept = best_on_dev(run, source, data.dev, found.of, attempts, folder)
-    choices = (kept.choice, *kept.quantized.choices)
-    return Made(source, labels, data, kept.attempt.hops, kept.quantized, choices)
+        quantized, hops = only.make(folder), only.hops
+        choices = quantized.choices
+    else:
+        kept = best_on_dev(run, source, data.dev, found.of, attempts, folder)
+        quantized, hops = kept.quantized, kept.attempt.hops
+        choices = (kept.choice, *quantized.choices)
+    promises = METHODS[quantized.artefact.method].full_integer
+    return Made(source, labels, data, hops, quantized, promises, choices)
+
+
+def take(run: Run, model: Path, folder: Path) -> Made:
+    """The artefact that is there already, copied into ``folder``, beside the float model in its
+    format; full integer is promised where the recipe's methods promise it."""
+    recipe = run.recipe
+    artefact = given_artefact(model, folder)
+    with run.stage("locate"):
+        source = locate(recipe.model, progress=run.progress, cache=run.cache)
+        labels = load_labels(recipe.model.labels, run.progress) if recipe.model.labels else None
+    with run.stage("data"):
+        data = open_run_data(recipe, run.progress)
+        _remark_on(run, data)
+    sample = next(iter(data.fidelity))
+
+    def shapes() -> dict[str, tuple[int, ...]]:
+        with source.open_session(run.threads) as session:
+            answers = predict(session, [sample]).outputs
+        return {name: array.shape for name, array in answers.items()}
+
+    fed = {name: array.shape for name, array in sample.feeds.items()}
+    artefact = with_ends(artefact, fed, source.outputs, shapes)
+    for own, name in artefact.renamed.items():
+        run.note(f"what the file calls {own} is compared as {name}")
+    crossings = Crossings(run, source, data.calibration)
+    method = TO_FLOAT[artefact.format]
+    (plan, *_) = make_plans(source.kind, replace(recipe.quantize, method=method)).plans
+    _, reached = first_that_holds(run, crossings, plan)
+    asked = make_plans(source.kind, recipe.quantize).plans
+    promises = all(METHODS[plan.method].full_integer for plan in asked)
+    quantized = Quantized(artefact, baseline=reached.model, calibration_cached=False)
+    return Made(source, labels, data, reached.hops, quantized, promises)
 
 
 def _attempts(
@@ -193,7 +266,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
     checks = check_limits(
         recipe.gate,
         recipe.quantize,
-        promises_full_integer=METHODS[artefact.method].full_integer,
+        promises_full_integer=made.promises_full_integer,
         facts=measured.facts,
         size=measured.size,
         fidelity=measured.fidelity,

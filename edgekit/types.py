@@ -93,13 +93,15 @@ RAISED_TO_FLOAT = "raised to float32 (quantize.raise_to)"
 
 @dataclass(frozen=True)
 class Artefact:
-    """A quantized model file. ``notes`` is what its maker adds to the report."""
+    """A quantized model file. ``notes`` is what its maker adds to the report; ``renamed`` goes from
+    the file's own names of inputs and outputs to the model's, where they differ."""
 
     path: Path
     format: ArtefactFormat
     method: str
     runtime: str
     notes: Mapping[str, Any] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,10 @@ VERBS = {
         "edgekit.cli.quantize:quantize",
         "Quantize a model, measure what that cost and gained, and judge it.",
     ),
+    "gate": (
+        "edgekit.cli.gate:gate",
+        "Judge a model file that is there already, whoever made it.",
+    ),
     "inspect": (
         "edgekit.cli.inspect:inspect",
         "Show what a model FILE (.tflite, .onnx, .pt2) really is.",

@@ -149,9 +149,7 @@ def _changes_of(each: Answered, primary: str, shown: set[str], room: int, bgr: b
                 float_share=float(float_share[place]),
                 quantized_class=int(quantized_class[changed[place]]),
                 quantized_share=float(quantized_share[place]),
-                picture=(
-                    picture(each.dataset, int(changed[place]), bgr=bgr) if pictured else None
-                ),
+                picture=(picture(each.dataset, int(changed[place]), bgr=bgr) if pictured else None),
             )
             for place in unseen[:room]
         ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import islice
 
-from edgekit.artefact import inspect_artefact, open_artefact
+from edgekit.artefact import inspect_artefact, open_artefact, open_timed_artefact
 from edgekit.cache import file_sha256
 from edgekit.data.roles import RunData
 from edgekit.environments import open_environment
@@ -30,7 +30,6 @@ from edgekit.measure.reference import reference_predictions
 from edgekit.measure.size import Size, compare_size
 from edgekit.numerics.fidelity import Fidelity, fidelity
 from edgekit.runs.run import Run
-from edgekit.runtimes import open_timed
 from edgekit.runtimes.crew import ModelFile
 from edgekit.runtimes.parts import told
 from edgekit.runtimes.predict import Predictions, predict, stored_feeds
@@ -186,7 +185,8 @@ def _answers(run: Run, artefact: Artefact, data: RunData, doing: str) -> list[Pr
             model = Model(
                 {**key, "version": session.info.version},
                 lambda: nullcontext(session),
-                ModelFile(artefact.path, artefact.runtime),
+                # Workers know the file's own names alone.
+                None if artefact.renamed else ModelFile(artefact.path, artefact.runtime),
             )
             answers.append(
                 _evaluate(run, model, data, f"{doing} on the labelled samples").predictions
@@ -248,6 +248,8 @@ def _layers(run: Run, baseline: SourceModel, artefact: Artefact, data: RunData) 
     a pair that cannot be compared is no fault of the artefact's."""
     if artefact.format is not ArtefactFormat.TFLITE or baseline.kind is not ModelKind.FLOAT_TFLITE:
         return Evidence()
+    if artefact.renamed:
+        return Evidence(layers_why="the file was not made from the recipe's float .tflite")
     with run.stage("layers"):
         try:
             errors = layer_errors(
@@ -269,6 +271,8 @@ def _on_older_runtime(
         return None
     if artefact.format is not ArtefactFormat.TFLITE:
         return NotMeasured(f"{RUNTIME} reads .tflite, no .{artefact.format.value}")
+    if artefact.renamed:
+        return NotMeasured("the file calls its inputs and outputs otherwise than the recipe")
     task = task_named(run.recipe.evaluate.task)
     with (
         run.stage("older runtime"),
@@ -319,9 +323,7 @@ def _time(
     with run.stage("latency"), ExitStack() as opened:
         with run.progress.task("Opening both models for timing"):  # some are compiled for it
             before = opened.enter_context(baseline.open_session(spec.threads))
-            after = opened.enter_context(
-                open_timed(artefact.path, threads=spec.threads, runtime=artefact.runtime)
-            )
+            after = opened.enter_context(open_timed_artefact(artefact, threads=spec.threads))
         with run.progress.task("Timing float and INT8 in turns", spec.rounds) as bar:
             timed = measure_pair(
                 before,

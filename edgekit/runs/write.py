@@ -58,18 +58,19 @@ def write_run(
         check_label_count(labels, primary.shape[-1])
         (folder / LABELS_FILE).write_text("\n".join(labels.names) + "\n", encoding="utf-8")
     steps, used = _preprocessing(recipe)
-    _write_json(
-        folder / "contract.json",
-        contract(
-            info,
-            recipe.model.inputs,
-            steps,
-            task=recipe.evaluate.task,
-            primary=primary.name,
-            labels=None if labels is None else LABELS_FILE,
-            channels_first=report.artefact.format in _CHANNELS_FIRST,
-        ),
-    )
+    if not report.artefact.renamed:  # a contract speaks of the file's own names
+        _write_json(
+            folder / "contract.json",
+            contract(
+                info,
+                recipe.model.inputs,
+                steps,
+                task=recipe.evaluate.task,
+                primary=primary.name,
+                labels=None if labels is None else LABELS_FILE,
+                channels_first=report.artefact.format in _CHANNELS_FIRST,
+            ),
+        )
     write_reports(folder, report, None if labels is None else labels.names)
     _write_json(
         folder / "manifest.json",
