@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,12 +138,14 @@ def rebuild_raised(
     raised: Mapping[str, str],
     unclipped: Collection[str],
     data: bytes,
+    added: Mapping[str, Range] = MappingProxyType({}),
 ) -> Built:
     """``before`` with the weights of ``data`` and the layers in ``raised`` at the precision that
     they map to, ``int16`` or ``float32``. The tensors named in ``unclipped`` are stored with their
-    exact extremes: where steps are fine, clipping gains nothing."""
+    exact extremes: where steps are fine, clipping gains nothing. ``added`` are the ranges of
+    activations that ``data`` has beside those of ``before``."""
     exact = {name: before.statistics[name] for name in unclipped}
-    ranges = {**before.ranges, **estimate(exact, "minmax")}
+    ranges = {**before.ranges, **estimate(exact, "minmax"), **added}
     kept = {layer: RAISED_TO_FLOAT for layer, to in raised.items() if to == "float32"}
     changed = replace(before, ranges=ranges, kept={**kept, **before.kept}, raised=raised)
     return rebuild(job, changed, data)

@@ -16,9 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.cache import content_key
+from edgekit.calibrate.statistics import Range
 from edgekit.choose import CLEAR_DB, Candidate
 from edgekit.methods.litert_build import Built, rebuild_raised
-from edgekit.methods.litert_units import Unit, by_gain, costs, fewest, knee, operators, spent, units
+from edgekit.methods.litert_units import (
+    HARD_SWISH,
+    Unit,
+    by_gain,
+    costs,
+    fewest,
+    knee,
+    operators,
+    spent,
+    units,
+)
 from edgekit.methods.method import QuantizeJob
 from edgekit.runtimes import open_timed
 from edgekit.runtimes.predict import stored_feeds
@@ -26,6 +37,7 @@ from edgekit.runtimes.turns import times_in_turns
 from edgekit.tflite.constants import constant_array, with_constants
 from edgekit.tflite.flatbuffer import unpack
 from edgekit.tflite.graph import Graph, parse_graph
+from edgekit.tflite.rewrite import hard_swish_parts, with_hard_swish_in_parts
 
 if TYPE_CHECKING:
     from edgekit.optimize.sensitivity import Sensitivity
@@ -81,7 +93,7 @@ def raised(
     made: dict[int, Built] = {}
 
     def holds(count: int) -> bool:
-        made[count] = _raise(job, before, graph, order[:count])
+        made[count] = raise_units(job, before, graph, order[:count])
         return _holds(job, measure(made[count]))
 
     most = affordable[-1]
@@ -89,7 +101,7 @@ def raised(
         count = knee(
             [unit.share for unit in order[:most]], [spent(order[:n], cost) for n in affordable]
         )
-        made[count] = _raise(job, before, graph, order[:count])
+        made[count] = raise_units(job, before, graph, order[:count])
         if measure(made[count]).primary_db < figures.primary_db + CLEAR_DB:
             return None  # less than what shows is no reason to give up speed
     else:
@@ -149,17 +161,29 @@ def _sensitivities(job: QuantizeJob, before: Built) -> tuple[Sensitivity, ...]:
     return tuple(Sensitivity(**each) for each in held)
 
 
-def _raise(job: QuantizeJob, before: Built, graph: Graph, chosen: Sequence[Unit]) -> Built:
+def raise_units(job: QuantizeJob, before: Built, graph: Graph, chosen: Sequence[Unit]) -> Built:
+    """``before``, whose reference is ``graph``, with ``chosen`` at ``job.options.raise_to``."""
     to = job.options.raise_to
     ops = operators(chosen)
     tensors = {index for unit in chosen for index in unit.tensors}
-    data = before.data if to == "int16" else _with_float_weights(before, graph, ops)
+    layers = [graph.layer(graph.ops[index]) for index in ops]
+    unclipped = [graph.tensors[index].name for index in sorted(tensors)]
+    if to == "float32":
+        data = _with_float_weights(before, graph, ops)
+        return rebuild_raised(job, before, dict.fromkeys(layers, to), unclipped, data)
+    swishes = [
+        graph.layer(graph.ops[index]) for index in ops if graph.ops[index].name == HARD_SWISH
+    ]
+    parts = {
+        name: Range(*ends) for layer in swishes for name, ends in hard_swish_parts(layer).items()
+    }
     return rebuild_raised(
         job,
         before,
-        {graph.layer(graph.ops[index]): to for index in ops},
-        [graph.tensors[index].name for index in sorted(tensors)],
-        data,
+        dict.fromkeys([*layers, *parts], to),
+        unclipped,
+        with_hard_swish_in_parts(before.data, swishes),
+        parts,
     )
 
 

@@ -13,8 +13,8 @@ from edgekit.cache import Cache
 from edgekit.choose import Candidate
 from edgekit.errors import ConversionError
 from edgekit.methods.litert_build import Built, build, rebuild, rebuild_raised
-from edgekit.methods.litert_mixed import raised
-from edgekit.methods.litert_units import INT16_OPERATORS
+from edgekit.methods.litert_mixed import raise_units, raised
+from edgekit.methods.litert_units import INT16_OPERATORS, units
 from edgekit.methods.method import QuantizeJob
 from edgekit.numerics.fidelity import fidelity
 from edgekit.progress import SilentProgress
@@ -141,7 +141,7 @@ def test_nothing_is_raised_where_the_limits_hold(make_job: MakeJob) -> None:
 
 def test_a_graph_with_nothing_to_raise_is_left_alone(make_job: MakeJob) -> None:
     said = Said()
-    data = mixed_graphs.around("HARD_SWISH")
+    data = mixed_graphs.around("EXP")
     job = _job(make_job, data, 90.0, raise_to="int16", progress=said)
     assert _raised(job, _ground(job)) is None
     assert "no layer can be raised to int16" in said.lines[-1]
@@ -206,6 +206,26 @@ def test_int16_islands_run_as_such_and_lose_nothing(make_job: MakeJob, kind: str
     assert (tensors["conv"].dtype, tensors["act"].dtype) == ("int16", "int16")
     assert graph_facts(parse_graph(after.quantized)).float_ops == ()
     assert _sqnr_db(job, after) > _sqnr_db(job, before) - 1  # the end is int8 in both
+
+
+@pytest.mark.parametrize("layers", [("conv",), ("conv", "act")])
+def test_a_hard_swish_is_raised_in_parts(make_job: MakeJob, layers: tuple[str, ...]) -> None:
+    """What `conv` writes has one channel that leaves the others no steps of 8 bits."""
+    data = mixed_graphs.hard_swish()
+    job = _job(make_job, data, raise_to="int16")
+    before = _ground(job)
+    graph = parse_graph(data)
+    own = units(graph, dict.fromkeys(layers, 1.0), "int16", ())
+    assert tuple(unit.layer for unit in own) == layers
+    after = raise_units(job, before, graph, own)
+    tensors = _tensors(parse_graph(after.quantized))
+    assert tensors["conv"].dtype == "int16"
+    assert {tensors[name].dtype for name in ("act/shifted", "act/gate")} == {"int16"}
+    assert after.raised.keys() >= {"conv", "act", "act/shifted", "act/gate"}
+    facts = graph_facts(parse_graph(after.quantized))
+    assert facts.float_ops == ()
+    assert "HARD_SWISH" not in [op.name for op in parse_graph(after.quantized).ops]
+    assert _sqnr_db(job, after) > _sqnr_db(job, before) + (20 if "act" in layers else -1)
 
 
 def test_a_graph_that_torch_cannot_compute_is_refused_with_its_operator(make_job: MakeJob) -> None:
