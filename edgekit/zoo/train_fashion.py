@@ -26,7 +26,6 @@ from edgekit.zoo.fashion_lstm import fashion_lstm
 from edgekit.zoo.fashion_mobilenet_v3 import fashion_mobilenet_v3, fashion_mobilenet_v3_deep
 from edgekit.zoo.fashion_net import fashion_net
 
-DATASET = "fashion_mnist"
 INPUT = InputSpec("image", (1, 1, 28, 28), layout="NCHW")
 PREPROCESS = PreprocessSpec(colour="GRAY", divisor=255.0, mean=(0.286,), std=(0.353,))
 """Mean and standard deviation of the training pictures' pixels, scaled to 0..1."""
@@ -39,6 +38,7 @@ class Plan:
 
     build: Callable[[], nn.Module]
     epochs: int
+    dataset: str = "fashion_mnist"
     batch: int = 128
     learning_rate: float = 4e-3
     weight_decay: float = 1e-2
@@ -70,16 +70,17 @@ class Pictures:
     labels: Tensor
 
 
-def load_pictures(role: Role, samples: int | None = None) -> Pictures:
+def load_pictures(
+    role: Role, samples: int | None = None, *, dataset: str = "fashion_mnist"
+) -> Pictures:
     """The pictures of ``role``, or the first ``samples`` of them.
 
     Raises:
         FetchError: the package that holds them could not be fetched.
     """
-    dataset = open_dataset(
-        DATASET, role=role, preprocess=PREPROCESS, inputs=(INPUT,), samples=samples
+    taken = list(
+        open_dataset(dataset, role=role, preprocess=PREPROCESS, inputs=(INPUT,), samples=samples)
     )
-    taken = list(dataset)
     images = np.concatenate([sample.feeds[INPUT.name] for sample in taken])
     labels = np.asarray([sample.label for sample in taken], np.int64)
     channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
