@@ -1,6 +1,6 @@
 """Train the Fashion-MNIST nets whose weights ship: ``python -m edgekit.zoo.train_fashion NET``.
 
-Learns from the calibration role of the shipped manifest, chooses nothing by itself, prints the
+Learns from the calibration role of a shipped manifest, chooses nothing by itself, prints the
 top-1 on the dev pictures after each epoch and, once at the end, on the eval pictures. One thread
 and one seed: the same machine and torch give the same weights.
 """
@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -49,6 +50,7 @@ PLANS = {
     "fashion_net": Plan(fashion_net, epochs=6),
     "fashion_lstm": Plan(fashion_lstm, epochs=10),
     "fashion_mobilenet_v3": Plan(fashion_mobilenet_v3, epochs=8),
+    "fashion_dark": Plan(fashion_mobilenet_v3, epochs=6, dataset="fashion_dark", batch=256),
     # Tuned on nothing: a high learning rate, and neither weight decay nor clipping, which make a
     # net lose less by quantization (Ahmadian et al. 2023, arXiv:2305.19268).
     "fashion_mobilenet_v3_deep": Plan(
@@ -162,15 +164,17 @@ def save(net: nn.Module, file: Path) -> None:
 def main(net: str, out: Path | None, seed: int) -> None:
     """Train NET and write its state dict."""
     torch.set_num_threads(1)
-    dev = load_pictures(Role.DEV)
+    plan = PLANS[net]
+    load = partial(load_pictures, dataset=plan.dataset)
+    dev = load(Role.DEV)
 
     def tell(epoch: int, module: nn.Module) -> None:
-        click.echo(f"epoch {epoch} of {PLANS[net].epochs}: dev top-1 {top1(module, dev):.4f}")
+        click.echo(f"epoch {epoch} of {plan.epochs}: dev top-1 {top1(module, dev):.4f}")
 
-    trained = train(PLANS[net], load_pictures(Role.CALIBRATION), seed=seed, after_epoch=tell)
+    trained = train(plan, load(Role.CALIBRATION), seed=seed, after_epoch=tell)
     file = out or Path(f"{net}.pt")
     save(trained, file)
-    click.echo(f"eval top-1 {top1(trained, load_pictures(Role.EVAL)):.4f}; wrote {file}")
+    click.echo(f"eval top-1 {top1(trained, load(Role.EVAL)):.4f}; wrote {file}")
 
 
 if __name__ == "__main__":
