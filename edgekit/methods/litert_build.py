@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,12 +41,14 @@ from edgekit.tflite.flatbuffer import pack, unpack
 from edgekit.tflite.float_rules import estimators_apart, kept_float
 from edgekit.tflite.graph import Graph, parse_graph
 from edgekit.tflite.reductions import with_extremes
+from edgekit.tflite.rewrite import with_hard_swish_in_parts
 from edgekit.types import RAISED_TO_FLOAT
 
 if TYPE_CHECKING:
     from ai_edge_quantizer.quantizer import Quantizer
 
 _FLOW = frozenset({"IF", "WHILE"})
+INT16 = "int16"
 _STATISTICS_FILE = "statistics.npz"
 # Raise when the statistics of the same graph and samples change.
 _REVISION = 1
@@ -138,14 +139,12 @@ def rebuild_raised(
     raised: Mapping[str, str],
     unclipped: Collection[str],
     data: bytes,
-    added: Mapping[str, Range] = MappingProxyType({}),
 ) -> Built:
     """``before`` with the weights of ``data`` and the layers in ``raised`` at the precision that
     they map to, ``int16`` or ``float32``. The tensors named in ``unclipped`` are stored with their
-    exact extremes: where steps are fine, clipping gains nothing. ``added`` are the ranges of
-    activations that ``data`` has beside those of ``before``."""
+    exact extremes: where steps are fine, clipping gains nothing."""
     exact = {name: before.statistics[name] for name in unclipped}
-    ranges = {**before.ranges, **estimate(exact, "minmax"), **added}
+    ranges = {**before.ranges, **estimate(exact, "minmax")}
     kept = {layer: RAISED_TO_FLOAT for layer, to in raised.items() if to == "float32"}
     changed = replace(before, ranges=ranges, kept={**kept, **before.kept}, raised=raised)
     return rebuild(job, changed, data)
@@ -166,6 +165,9 @@ def _quantized(
     kept: Collection[str],
     raised: Mapping[str, str],
 ) -> bytes:
+    data, parts = with_hard_swish_in_parts(data, [name for name in raised if raised[name] == INT16])
+    ranges = {**ranges, **{name: Range(*ends) for name, ends in parts.items()}}
+    raised = {**raised, **dict.fromkeys(parts, INT16)}
     try:
         with job.progress.task("Quantizing"):
             # Packed anew: the engine writes every zero point of every channel out.
@@ -272,7 +274,7 @@ def _configure(
         )
     if not raised:
         return
-    if wide := [layer for layer, to in raised.items() if to == "int16"]:
+    if wide := [layer for layer, to in raised.items() if to == INT16]:
         _static(engine, _called(wide), 16, options)
     # An end of the graph is called like the operator that writes it, and keeps its type.
     engine.add_static_config(

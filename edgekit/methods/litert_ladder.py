@@ -106,7 +106,10 @@ def climb(job: QuantizeJob, ground: Built, dataset: Dataset) -> Climbed:
         return _measured(job, name, built, dev, reference)
 
     def raise_layers(job: QuantizeJob, before: Built, warn: Warn) -> Built | None:
-        return raised(job, before, partial(measure, RAISED), warn)
+        remedies = [
+            partial(remedy, job, warn=warn) for remedy in _remedies(job.options, effort).values()
+        ]
+        return raised(job, before, partial(measure, RAISED), warn, remedies)
 
     for rung in (*_rungs(job.options, effort), Rung(RAISED, raise_layers)):
         start = time.perf_counter()
@@ -166,9 +169,18 @@ def _rungs(options: QuantizeSpec, effort: Effort) -> Iterator[Rung]:
     if not options.per_channel:
         return  # the grids that the others round to are by channel
     yield Rung("equalized", _equalized)
-    yield Rung("biases", partial(_solved, feedback=False, samples=effort.biases))
+    for name, remedy in _remedies(options, effort).items():
+        yield Rung(name, remedy)
+
+
+def _remedies(options: QuantizeSpec, effort: Effort) -> dict[str, Callable[..., Built]]:
+    """What makes up for the rounding of weights, the cheapest first."""
+    if not options.per_channel:
+        return {}  # the grids that they round to are by channel
+    remedies = {"biases": partial(_solved, feedback=False, samples=effort.biases)}
     if effort.rounding is not None:
-        yield Rung("rounded", partial(_solved, feedback=True, samples=effort.rounding))
+        remedies["rounded"] = partial(_solved, feedback=True, samples=effort.rounding)
+    return remedies
 
 
 def _estimated(job: QuantizeJob, before: Built, warn: Warn, *, estimator: str) -> Built:

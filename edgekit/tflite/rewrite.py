@@ -24,8 +24,6 @@ import numpy as np
 
 from edgekit.tflite import flatbuffer
 
-_SHIFTED, _GATE = "shifted", "gate"
-
 
 def rewrite_for_int8(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     """Replace what can be replaced; returns the bytes and a line per rewritten operator.
@@ -35,18 +33,22 @@ def rewrite_for_int8(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     return _rewritten(data, _rewrites(), lambda layer: True)
 
 
-def with_hard_swish_in_parts(data: bytes, layers: Collection[str]) -> bytes:
-    """The float graph in ``data`` with the operators that compute ``layers`` made of others, if
-    they are HARD_SWISH. What is new lies in tensors called after the layer, see
-    ``hard_swish_parts``."""
+def with_hard_swish_in_parts(
+    data: bytes, layers: Collection[str]
+) -> tuple[bytes, dict[str, tuple[float, float]]]:
+    """The float graph in ``data`` with the operators that compute ``layers`` made of others, where
+    they are HARD_SWISH; and what is new in it: tensors, called after the layer, with the smallest
+    and the largest value that each can have."""
+    parts: dict[str, tuple[float, float]] = {}
+
+    def take_apart(edit: _Editor, operator: Any) -> list[Any]:
+        made = _hard_swish(edit, operator)
+        for part, ends in zip(made, ((0.0, 6.0), (0.0, 1.0)), strict=False):
+            parts[flatbuffer.text(edit.graph.tensors[part.outputs[0]].name)] = ends
+        return made
+
     swish = flatbuffer.schema().BuiltinOperator.HARD_SWISH
-    return _rewritten(data, {swish: _hard_swish}, lambda layer: layer in layers)[0]
-
-
-def hard_swish_parts(layer: str) -> dict[str, tuple[float, float]]:
-    """The tensors that ``with_hard_swish_in_parts`` adds for ``layer``, and the smallest and
-    largest value that each can have."""
-    return {f"{layer}/{_SHIFTED}": (0.0, 6.0), f"{layer}/{_GATE}": (0.0, 1.0)}
+    return _rewritten(data, {swish: take_apart}, lambda layer: layer in layers)[0], parts
 
 
 _Rewrite = Callable[["_Editor", Any], "list[Any] | None"]
@@ -173,7 +175,7 @@ def _clamp(edit: _Editor, operator: Any, activation: int) -> list[Any]:
 def _hard_swish(edit: _Editor, operator: Any) -> list[Any]:
     builtin = edit.schema.BuiltinOperator
     source, output = int(operator.inputs[0]), int(operator.outputs[0])
-    shifted, gate = edit.like(output, _SHIFTED), edit.like(output, _GATE)
+    shifted, gate = edit.like(output, "shifted"), edit.like(output, "gate")
     three, sixth = edit.constant(output, "three", [3.0]), edit.constant(output, "sixth", [1 / 6])
     add = edit.op(builtin.ADD, [source, three], shifted, "AddOptions")
     add.builtinOptions.fusedActivationFunction = edit.schema.ActivationFunctionType.RELU6
