@@ -23,7 +23,7 @@ from edgekit.errors import ConversionError, MissingError, SessionError
 from edgekit.methods.litert_build import Built, build, build_equalized, rebuild
 from edgekit.methods.litert_mixed import raised
 from edgekit.methods.method import QuantizeJob
-from edgekit.numerics.fidelity import fidelity, same_class
+from edgekit.numerics.fidelity import fidelity, same_class, top1_drop
 from edgekit.optimize.solve import spread, warm_up
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import Predictions, predict
@@ -252,19 +252,21 @@ def _measured(
         file.unlink()
     primary = job.goal.primary
     compared = fidelity(reference, answers, primary=primary, classification=False)
+    agreeing = drop = None
+    if job.goal.classification:
+        before, after = reference.outputs[primary], answers.outputs[primary]
+        agreeing = same_class(before, after)
+        drop = None if reference.labels is None else top1_drop(before, after, reference.labels)
     figures = Candidate(
         name,
         0.0,
-        agreeing=(
-            same_class(reference.outputs[primary], answers.outputs[primary])
-            if job.goal.classification
-            else None
-        ),
+        agreeing=agreeing,
+        top1_drop=drop,
         sqnr_db={output: figures.sqnr_db for output, figures in compared.outputs.items()},
         size_bytes=len(made.quantized),
     )
     # Of two rungs the one that keeps the limits is better, whatever else is said of them.
-    if job.goal.asks and not job.goal.holds(figures.agreement, figures.primary_db):
+    if job.goal.asks and not job.goal.holds(figures):
         return replace(figures, broken=("the recipe's limits do not hold on dev with a margin",))
     return figures
 

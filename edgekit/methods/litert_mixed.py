@@ -85,7 +85,7 @@ def raised(
     if to == "none":
         return None
     figures = measure(before)
-    if _holds(job, figures):
+    if job.goal.holds(figures):
         return None
     graph = parse_graph(before.reference)
     cost = costs(graph, to)
@@ -111,7 +111,7 @@ def raised(
 
     def holds(count: int) -> bool:
         for built in ways(count):
-            if _holds(job, measure(built)):
+            if job.goal.holds(measure(built)):
                 made[count] = built
                 return True
         return False
@@ -135,10 +135,6 @@ def raised(
             return None
         count = fewest_count
     return _with_notes(job, before, made[count], order[:count])
-
-
-def _holds(job: QuantizeJob, figures: Candidate) -> bool:
-    return job.goal.holds(figures.agreement, figures.primary_db)
 
 
 def _sensitivities(job: QuantizeJob, before: Built) -> tuple[Sensitivity, ...]:

@@ -13,7 +13,7 @@ from edgekit.cache import Cache
 from edgekit.choose import Candidate
 from edgekit.errors import ConversionError
 from edgekit.methods.litert_build import Built, build, rebuild, rebuild_raised
-from edgekit.methods.litert_mixed import raise_units, raised
+from edgekit.methods.litert_mixed import Remedy, raise_units, raised
 from edgekit.methods.litert_units import INT16_OPERATORS, units
 from edgekit.methods.method import QuantizeJob
 from edgekit.numerics.fidelity import fidelity
@@ -52,11 +52,11 @@ def _sqnr_db(job: QuantizeJob, built: Built) -> float:
     return fidelity(expected, found, primary=primary, classification=False).sqnr_db
 
 
-def _raised(job: QuantizeJob, before: Built) -> Built | None:
+def _raised(job: QuantizeJob, before: Built, *remedies: Remedy) -> Built | None:
     def measure(built: Built) -> Candidate:
         return Candidate("", 0.0, sqnr_db={"": _sqnr_db(job, built)})
 
-    return raised(job, before, measure, job.progress.warn)
+    return raised(job, before, measure, job.progress.warn, remedies)
 
 
 def _ground(job: QuantizeJob) -> Built:
@@ -152,6 +152,33 @@ def test_without_limits_raising_stops_at_the_knee(make_job: MakeJob) -> None:
     after = _raised(job, _ground(job))
     assert after is not None
     assert after.notes["raised"]["layers"].keys() == {"conv5"}
+
+
+@pytest.mark.parametrize("limit_db", [20.0, None])
+@pytest.mark.parametrize("to", ["int16", "float32"])
+def test_what_raised_layers_leave_to_mend_is_mended(
+    make_job: MakeJob, to: str, limit_db: float | None
+) -> None:
+    """Every layer was given other weights, which the remedy takes back; the limit asks for it."""
+    data = mixed_graphs.chain()
+    job = _job(make_job, data, limit_db, raise_to=to)
+    graph = parse_graph(data)
+    kernels = [op.inputs[1] for op in graph.ops if op.name == "CONV_2D"]
+    moved = {index: _values(data, index) * np.float32(1.05) for index in kernels}
+    spoilt = rebuild(job, _ground(job), with_constants(data, moved))
+    seen: list[Built] = []
+
+    def remedy(built: Built) -> Built:
+        seen.append(built)
+        return rebuild(job, built, data)
+
+    after = _raised(job, spoilt, remedy)
+    assert after is not None
+    assert all(built.raised for built in seen)
+    assert after.raised.keys() >= {"conv5", "conv6"}
+    for index in kernels:
+        assert np.array_equal(_values(after.data, index), _values(data, index))
+    assert _sqnr_db(job, after) > _sqnr_db(job, seen[-1]) + 5
 
 
 def test_limits_out_of_reach_raise_nothing_and_say_so(make_job: MakeJob) -> None:
