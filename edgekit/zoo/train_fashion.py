@@ -7,7 +7,6 @@ and one seed: the same machine and torch give the same weights.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from edgekit.data import open_dataset
 from edgekit.recipe.schema import InputSpec, PreprocessSpec
 from edgekit.types import Role
 from edgekit.zoo.fashion_lstm import fashion_lstm
-from edgekit.zoo.fashion_mobilenet_v3 import fashion_mobilenet_v3, fashion_mobilenet_v3_deep
+from edgekit.zoo.fashion_mobilenet_v3 import fashion_mobilenet_v3
 from edgekit.zoo.fashion_net import fashion_net
 
 INPUT = InputSpec("image", (1, 1, 28, 28), layout="NCHW")
@@ -49,18 +48,7 @@ class Plan:
 PLANS = {
     "fashion_net": Plan(fashion_net, epochs=6),
     "fashion_lstm": Plan(fashion_lstm, epochs=10),
-    "fashion_mobilenet_v3": Plan(fashion_mobilenet_v3, epochs=8),
     "fashion_dark": Plan(fashion_mobilenet_v3, epochs=6, dataset="fashion_dark", batch=256),
-    # Tuned on nothing: a high learning rate, and neither weight decay nor clipping, which make a
-    # net lose less by quantization (Ahmadian et al. 2023, arXiv:2305.19268).
-    "fashion_mobilenet_v3_deep": Plan(
-        fashion_mobilenet_v3_deep,
-        epochs=6,
-        batch=256,
-        learning_rate=2e-2,
-        weight_decay=0.0,
-        gradient_norm_max=math.inf,
-    ),
 }
 
 

@@ -135,8 +135,6 @@ def test_the_command_learns_from_calibration_and_opens_eval_last(
     [
         ("fashion_qat", "fashion_net"),
         ("fashion_lstm_dynamic", "fashion_lstm"),
-        ("fashion_v3_int8", "fashion_mobilenet_v3"),
-        ("fashion_v3_deep_int8", "fashion_mobilenet_v3_deep"),
         ("fashion_dark_int8", "fashion_dark"),
     ],
 )
