@@ -62,7 +62,10 @@ def answer(run: Path) -> Answered:
     from edgekit.runtimes.predict import predict
     from edgekit.types import Role
 
-    name = json.loads((run / "report.json").read_text(encoding="utf-8"))["recipe"]
+    report = run / "report.json"
+    if not report.is_file():
+        raise click.ClickException(f"{run} is no run folder: it has no report.json")
+    name = json.loads(report.read_text(encoding="utf-8"))["recipe"]
     recipe = load_recipe(name)
     data = open_dataset(
         recipe.evaluate.dataset,

@@ -29,4 +29,5 @@ def stops_below(rule: ExposureRule, sha256: str) -> float:
 
 def darken(pixels: Array, stops: float) -> Array:
     """uint8 ``pixels`` times ``2 ** -stops``, to the nearest, as a camera would store them."""
-    return np.rint(pixels * 2.0**-stops).astype(np.uint8)
+    dark: Array = np.rint(pixels * 2.0**-stops).astype(np.uint8)
+    return dark

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -173,7 +173,7 @@ def _rungs(options: QuantizeSpec, effort: Effort) -> Iterator[Rung]:
         yield Rung(name, remedy)
 
 
-def _remedies(options: QuantizeSpec, effort: Effort) -> dict[str, Callable[..., Built]]:
+def _remedies(options: QuantizeSpec, effort: Effort) -> Mapping[str, Callable[..., Built]]:
     """What makes up for the rounding of weights, the cheapest first."""
     if not options.per_channel:
         return {}  # the grids that they round to are by channel
