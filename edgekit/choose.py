@@ -42,13 +42,15 @@ class Candidate:
     may be the one that failed; ``round_ms`` float64 [rounds], measured in the same rounds as the
     others' (``None``: not timed); ``broken`` what it breaks of what it should keep; ``agreeing``
     bool [N], whether it chooses the float model's class for each sample (``None`` outside
-    classification); ``lost`` is why it was not chosen.
+    classification); ``top1_drop`` by how much the share of right answers is smaller than the float
+    model's (``None`` where the samples have no labels); ``lost`` is why it was not chosen.
     """
 
     name: str
     seconds: float
     error: str | None = None
     agreeing: Array | None = field(default=None, repr=False, compare=False)
+    top1_drop: float | None = None
     sqnr_db: Mapping[str, float] = field(default_factory=dict)
     size_bytes: int | None = None
     ops: int | None = None

@@ -241,13 +241,12 @@ def _quantize(
 
 
 def _goal(recipe: Recipe, source: SourceModel) -> Goal:
-    """No more top-1 can be lost than answers change, so a limit on that is one on agreement too."""
     gate = recipe.gate
-    limits = [gate.agreement_min, None if gate.top1_drop_max is None else 1 - gate.top1_drop_max]
     return Goal(
         primary=source.outputs[0],
         classification=task_named(recipe.evaluate.task).classification,
-        agreement_min=max((limit for limit in limits if limit is not None), default=None),
+        agreement_min=gate.agreement_min,
+        top1_drop_max=gate.top1_drop_max,
         sqnr_db_min=gate.sqnr_db_min,
     )
 

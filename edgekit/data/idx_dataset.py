@@ -11,6 +11,7 @@ import PIL
 
 from edgekit.cache import content_key
 from edgekit.data.arrays import row_hashes, row_image
+from edgekit.data.exposure import ExposureRule, darken, stops_below
 from edgekit.data.idx import read_idx
 from edgekit.data.manifest import Manifest
 from edgekit.data.manifest_files import IdxFiles, PinnedFile, short_names
@@ -41,6 +42,7 @@ class IdxDataset:
         parts: Sequence[_Read],
         picked: Picked,
         preprocessor: Preprocessor,
+        exposure: ExposureRule | None,
     ):
         self.name = name
         self.role = role
@@ -52,6 +54,7 @@ class IdxDataset:
         self._parts = parts
         self._rows = picked.rows
         self._preprocessor = preprocessor
+        self._exposure = exposure
         hashes = [parts[file].rows.hashes[row] or "" for file, row in self._rows]
         self.images = {self._id(index): sha256 for index, sha256 in enumerate(hashes)}
         content = "".join(f"{sha256} {self._label(index)}\n" for index, sha256 in enumerate(hashes))
@@ -61,6 +64,7 @@ class IdxDataset:
                 "preprocess": preprocessor.spec,
                 "input": preprocessor.input,
                 "pillow": PIL.__version__,
+                **({"exposure": exposure} if exposure else {}),
             }
         )
 
@@ -78,7 +82,17 @@ class IdxDataset:
     def pixels(self, index: int) -> Array:
         """uint8 ``[H, W, C]``; see ``Dataset.pixels``."""
         file, row = self._rows[index]
-        return pixels_of_row(self._parts[file].images, row, self._preprocessor)
+        images = self._parts[file].images
+        if self._exposure is not None:
+            images, row = darken(images[row : row + 1], self.stops_below(index)), 0
+        return pixels_of_row(images, row, self._preprocessor)
+
+    def stops_below(self, index: int) -> float:
+        """By how many stops the manifest has the picture darkened."""
+        if self._exposure is None:
+            return 0.0
+        file, row = self._rows[index]
+        return stops_below(self._exposure, self._parts[file].rows.hashes[row] or "")
 
     def _id(self, index: int) -> str:
         file, row = self._rows[index]
@@ -120,7 +134,7 @@ def open_idx(
         except DataError as failure:
             message = f"{parts[file].rows.name}[0] {failure.message}"
             raise DataError(message, hint=failure.hint) from failure
-    return IdxDataset(manifest.name, role, parts, picked, preprocessor)
+    return IdxDataset(manifest.name, role, parts, picked, preprocessor, manifest.exposure)
 
 
 def pixels_of_row(images: Array, row: int, preprocessor: Preprocessor) -> Array:

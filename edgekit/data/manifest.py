@@ -18,7 +18,9 @@
 ``audio`` lists recordings (.wav, .flac, .ogg, .mp3) with the same keys as images.
 
 Instead of these it may list array files (``idx``) or tables of texts (``texts``), whose rows
-are the samples; ``manifest_files`` has their keys.
+are the samples; ``manifest_files`` has their keys. Beside ``idx`` there may be::
+
+    exposure: {stops: 4, seed: 0}    # every picture darkened by 0 to 4 stops, in every role
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from typing import Any
 from edgekit.cache import file_sha256
 from edgekit.data.crops import CropRule
 from edgekit.data.dataset import ImageList, ImageRef
+from edgekit.data.exposure import ExposureRule
 from edgekit.data.images import load_image
 from edgekit.data.manifest_check import Checker
 from edgekit.data.manifest_files import IdxFiles, PinnedFile, TextFile, idx_files, text_file
@@ -44,6 +47,8 @@ from edgekit.types import Role
 
 SCHEMA_VERSION = 1
 SECTIONS = ("images", "audio", "idx", "texts")
+MAX_STOPS = 8
+"""Beyond these nothing is left of 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class Manifest:
     idx: tuple[IdxFiles, ...]
     texts: tuple[TextFile, ...]
     crops: Mapping[Role, CropRule]
+    exposure: ExposureRule | None
     base: Path
 
 
@@ -107,7 +113,7 @@ def load_manifest(path: Path) -> Manifest:
         DataError: with file, line and key.
     """
     check = Checker(read_yaml(path, error=DataError))
-    root = check.mapping((), {"schema", "name"}, {"summary", "crops", *SECTIONS})
+    root = check.mapping((), {"schema", "name"}, {"summary", "crops", "exposure", *SECTIONS})
     if root["schema"] != SCHEMA_VERSION or isinstance(root["schema"], bool):
         raise check.wrong(("schema",), f"expected {SCHEMA_VERSION}, the only version there is")
     section = _section(check, root)
@@ -127,6 +133,7 @@ def load_manifest(path: Path) -> Manifest:
         idx=idx,
         texts=texts,
         crops={Role(role): _crop_rule(check, ("crops", role)) for role in crops},
+        exposure=_exposure_rule(check) if "exposure" in root else None,
         base=path.parent,
     )
 
@@ -142,6 +149,8 @@ def _section(check: Checker, root: dict[str, Any]) -> str:
         raise check.wrong((found[0],), "expected a list with at least one item")
     if found[0] != "images" and "crops" in root:
         raise check.wrong(("crops",), f"only 'images' are cropped, '{found[0]}' are taken whole")
+    if found[0] != "idx" and "exposure" in root:
+        raise check.wrong(("exposure",), f"only pictures of 'idx' are darkened, not '{found[0]}'")
     return found[0]
 
 
@@ -202,3 +211,12 @@ def _crop_rule(check: Checker, at: KeyPath) -> CropRule:
     if scale[1] > 1:
         raise check.wrong((*at, "scale"), "a crop cannot be larger than its image (1.0)")
     return CropRule(seed, scale, ratio, count)
+
+
+def _exposure_rule(check: Checker) -> ExposureRule:
+    at = ("exposure",)
+    row = check.mapping(at, {"stops", "seed"}, set())
+    stops = row["stops"]
+    if not isinstance(stops, int | float) or isinstance(stops, bool) or not 0 < stops <= MAX_STOPS:
+        raise check.wrong((*at, "stops"), f"expected a number above 0, {MAX_STOPS} at most")
+    return ExposureRule(float(stops), check.whole((*at, "seed"), row["seed"]))

@@ -41,12 +41,14 @@ from edgekit.tflite.flatbuffer import pack, unpack
 from edgekit.tflite.float_rules import estimators_apart, kept_float
 from edgekit.tflite.graph import Graph, parse_graph
 from edgekit.tflite.reductions import with_extremes
+from edgekit.tflite.rewrite import with_hard_swish_in_parts
 from edgekit.types import RAISED_TO_FLOAT
 
 if TYPE_CHECKING:
     from ai_edge_quantizer.quantizer import Quantizer
 
 _FLOW = frozenset({"IF", "WHILE"})
+INT16 = "int16"
 _STATISTICS_FILE = "statistics.npz"
 # Raise when the statistics of the same graph and samples change.
 _REVISION = 1
@@ -163,6 +165,9 @@ def _quantized(
     kept: Collection[str],
     raised: Mapping[str, str],
 ) -> bytes:
+    data, parts = with_hard_swish_in_parts(data, [name for name in raised if raised[name] == INT16])
+    ranges = {**ranges, **{name: Range(*ends) for name, ends in parts.items()}}
+    raised = {**raised, **dict.fromkeys(parts, INT16)}
     try:
         with job.progress.task("Quantizing"):
             # Packed anew: the engine writes every zero point of every channel out.
@@ -269,7 +274,7 @@ def _configure(
         )
     if not raised:
         return
-    if wide := [layer for layer, to in raised.items() if to == "int16"]:
+    if wide := [layer for layer, to in raised.items() if to == INT16]:
         _static(engine, _called(wide), 16, options)
     # An end of the graph is called like the operator that writes it, and keeps its type.
     engine.add_static_config(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from edgekit.errors import ConversionError, MissingError, SessionError
 from edgekit.methods.litert_build import Built, build, build_equalized, rebuild
 from edgekit.methods.litert_mixed import raised
 from edgekit.methods.method import QuantizeJob
-from edgekit.numerics.fidelity import fidelity, same_class
+from edgekit.numerics.fidelity import fidelity, same_class, top1_drop
 from edgekit.optimize.solve import spread, warm_up
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import Predictions, predict
@@ -106,7 +106,10 @@ def climb(job: QuantizeJob, ground: Built, dataset: Dataset) -> Climbed:
         return _measured(job, name, built, dev, reference)
 
     def raise_layers(job: QuantizeJob, before: Built, warn: Warn) -> Built | None:
-        return raised(job, before, partial(measure, RAISED), warn)
+        remedies = [
+            partial(remedy, job, warn=warn) for remedy in _remedies(job.options, effort).values()
+        ]
+        return raised(job, before, partial(measure, RAISED), warn, remedies)
 
     for rung in (*_rungs(job.options, effort), Rung(RAISED, raise_layers)):
         start = time.perf_counter()
@@ -166,9 +169,18 @@ def _rungs(options: QuantizeSpec, effort: Effort) -> Iterator[Rung]:
     if not options.per_channel:
         return  # the grids that the others round to are by channel
     yield Rung("equalized", _equalized)
-    yield Rung("biases", partial(_solved, feedback=False, samples=effort.biases))
+    for name, remedy in _remedies(options, effort).items():
+        yield Rung(name, remedy)
+
+
+def _remedies(options: QuantizeSpec, effort: Effort) -> Mapping[str, Callable[..., Built]]:
+    """What makes up for the rounding of weights, the cheapest first."""
+    if not options.per_channel:
+        return {}  # the grids that they round to are by channel
+    remedies = {"biases": partial(_solved, feedback=False, samples=effort.biases)}
     if effort.rounding is not None:
-        yield Rung("rounded", partial(_solved, feedback=True, samples=effort.rounding))
+        remedies["rounded"] = partial(_solved, feedback=True, samples=effort.rounding)
+    return remedies
 
 
 def _estimated(job: QuantizeJob, before: Built, warn: Warn, *, estimator: str) -> Built:
@@ -240,19 +252,21 @@ def _measured(
         file.unlink()
     primary = job.goal.primary
     compared = fidelity(reference, answers, primary=primary, classification=False)
+    agreeing = drop = None
+    if job.goal.classification:
+        before, after = reference.outputs[primary], answers.outputs[primary]
+        agreeing = same_class(before, after)
+        drop = None if reference.labels is None else top1_drop(before, after, reference.labels)
     figures = Candidate(
         name,
         0.0,
-        agreeing=(
-            same_class(reference.outputs[primary], answers.outputs[primary])
-            if job.goal.classification
-            else None
-        ),
+        agreeing=agreeing,
+        top1_drop=drop,
         sqnr_db={output: figures.sqnr_db for output, figures in compared.outputs.items()},
         size_bytes=len(made.quantized),
     )
     # Of two rungs the one that keeps the limits is better, whatever else is said of them.
-    if job.goal.asks and not job.goal.holds(figures.agreement, figures.primary_db):
+    if job.goal.asks and not job.goal.holds(figures):
         return replace(figures, broken=("the recipe's limits do not hold on dev with a margin",))
     return figures
 

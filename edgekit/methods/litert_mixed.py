@@ -7,7 +7,7 @@ its ends, which would store it in 8 bits again. Weights stay INT8 beside int16 a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
@@ -17,8 +17,17 @@ import numpy as np
 
 from edgekit.cache import content_key
 from edgekit.choose import CLEAR_DB, Candidate
-from edgekit.methods.litert_build import Built, rebuild_raised
-from edgekit.methods.litert_units import Unit, by_gain, costs, fewest, knee, operators, spent, units
+from edgekit.methods.litert_build import Built, rebuild, rebuild_raised
+from edgekit.methods.litert_units import (
+    Unit,
+    by_gain,
+    costs,
+    fewest,
+    knee,
+    operators,
+    spent,
+    units,
+)
 from edgekit.methods.method import QuantizeJob
 from edgekit.runtimes import open_timed
 from edgekit.runtimes.predict import stored_feeds
@@ -33,6 +42,8 @@ if TYPE_CHECKING:
 
 Measure = Callable[[Built], Candidate]
 """The figures of a build on the dev samples."""
+Remedy = Callable[[Built], Built]
+"""A build with weights and biases computed anew for how its activations are stored."""
 
 SAMPLES = 8
 COST_MAX = 0.25
@@ -46,7 +57,11 @@ _REVISION = 1
 
 
 def raised(
-    job: QuantizeJob, before: Built, measure: Measure, warn: Callable[[str], None]
+    job: QuantizeJob,
+    before: Built,
+    measure: Measure,
+    warn: Callable[[str], None],
+    remedies: Sequence[Remedy] = (),
 ) -> Built | None:
     """``before`` with the fewest layers raised to ``job.options.raise_to`` for the recipe's limits
     to hold on dev; ``None`` where they hold already, or there is nothing to raise.
@@ -56,6 +71,10 @@ def raised(
     ``COST_MAX`` allows, none is raised. Without limits it is the knee: where the share of the noise
     that is gone is furthest above the share of the cost that was paid (Satopää et al. 2011,
     doi:10.1109/ICDCSW.2011.20), and none is raised for a gain below ``CLEAR_DB``.
+
+    With fine activations what is left is the noise of the weights, which coarse ones had hidden. So
+    where a number of layers does not do, ``remedies`` are tried on it, one after the other: they
+    cost nothing where the model runs, and a raised layer does.
     ``warn`` is told where nothing can be raised, or not enough.
 
     Raises:
@@ -66,7 +85,7 @@ def raised(
     if to == "none":
         return None
     figures = measure(before)
-    if _holds(job, figures):
+    if job.goal.holds(figures):
         return None
     graph = parse_graph(before.reference)
     cost = costs(graph, to)
@@ -80,32 +99,42 @@ def raised(
         return None
     made: dict[int, Built] = {}
 
+    def ways(count: int) -> Iterator[Built]:
+        plain = raise_units(job, before, graph, order[:count])
+        yield plain
+        for remedy in remedies:
+            mended = remedy(plain)
+            if to == "float32":
+                own = _with_float_weights(mended, graph, operators(order[:count]))
+                mended = rebuild(job, mended, own)
+            yield mended
+
     def holds(count: int) -> bool:
-        made[count] = _raise(job, before, graph, order[:count])
-        return _holds(job, measure(made[count]))
+        for built in ways(count):
+            if job.goal.holds(measure(built)):
+                made[count] = built
+                return True
+        return False
 
     most = affordable[-1]
     if not job.goal.asks:
         count = knee(
             [unit.share for unit in order[:most]], [spent(order[:n], cost) for n in affordable]
         )
-        made[count] = _raise(job, before, graph, order[:count])
-        if measure(made[count]).primary_db < figures.primary_db + CLEAR_DB:
+        found = [(measure(built).primary_db, built) for built in ways(count)]
+        most_db, made[count] = max(found, key=lambda each: each[0])
+        if most_db < figures.primary_db + CLEAR_DB:
             return None  # less than what shows is no reason to give up speed
     else:
-        found = fewest(holds, most)
-        if found is None:
+        fewest_count = fewest(holds, most)
+        if fewest_count is None:
             warn(
                 f"no layer is raised: the limits do not hold on dev with a margin with {most} "
                 f"layers at {to} either, as many as a quarter of the model's cost allows"
             )
             return None
-        count = found
+        count = fewest_count
     return _with_notes(job, before, made[count], order[:count])
-
-
-def _holds(job: QuantizeJob, figures: Candidate) -> bool:
-    return job.goal.holds(figures.agreement, figures.primary_db)
 
 
 def _sensitivities(job: QuantizeJob, before: Built) -> tuple[Sensitivity, ...]:
@@ -149,7 +178,8 @@ def _sensitivities(job: QuantizeJob, before: Built) -> tuple[Sensitivity, ...]:
     return tuple(Sensitivity(**each) for each in held)
 
 
-def _raise(job: QuantizeJob, before: Built, graph: Graph, chosen: Sequence[Unit]) -> Built:
+def raise_units(job: QuantizeJob, before: Built, graph: Graph, chosen: Sequence[Unit]) -> Built:
+    """``before``, whose reference is ``graph``, with ``chosen`` at ``job.options.raise_to``."""
     to = job.options.raise_to
     ops = operators(chosen)
     tensors = {index for unit in chosen for index in unit.tensors}

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgekit.tflite.graph import SAME_SCALE, Graph, Op
 
+HARD_SWISH = "HARD_SWISH"
 INT16_OPERATORS = frozenset(
     {
         "ADD",
@@ -38,8 +39,8 @@ INT16_OPERATORS = frozenset(
         "TRANSPOSE_CONV",
     }
 )
-"""Those that ai-edge-quantizer 0.10 makes with int16 activations and LiteRT 2.3 runs so; not
-HARD_SWISH."""
+"""Those that ai-edge-quantizer 0.10 makes with int16 activations and LiteRT 2.3 runs so; HARD_SWISH
+has to be taken to parts."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def units(graph: Graph, shares: Mapping[str, float], to: str, kept: Collection[s
                 if reader.name in SAME_SCALE:
                     tensors.append(reader.outputs[0])
         raisable = [member for member in members if graph.layer(member) not in kept]
-        possible = to == "float32" or all(member.name in INT16_OPERATORS for member in raisable)
+        possible = to == "float32" or all(
+            member.name in INT16_OPERATORS or member.name == HARD_SWISH for member in raisable
+        )
         if possible and not set(tensors) & set(graph.outputs):
             ops = frozenset(member.index for member in raisable)
             left.append(Unit(layer, shares[layer], frozenset(tensors), ops))

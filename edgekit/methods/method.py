@@ -12,11 +12,14 @@ from edgekit.types import Artefact, ArtefactFormat, ModelKind
 
 if TYPE_CHECKING:
     from edgekit.cache import Cache
-    from edgekit.choose import Choice
+    from edgekit.choose import Candidate, Choice
     from edgekit.data import Dataset
     from edgekit.progress import Progress
     from edgekit.recipe.schema import QuantizeSpec
     from edgekit.sources.source import SourceModel
+
+_ALLOWED = 0.75
+"""Of what a limit allows to change or to be lost: dev is not the data that is judged on."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +32,30 @@ class Goal:
     primary: str
     classification: bool
     agreement_min: float | None = None
+    top1_drop_max: float | None = None
     sqnr_db_min: float | None = None
 
     @property
     def asks(self) -> bool:
         """Whether there is any limit to hold."""
-        agreement = self.agreement_min is not None and self.classification
-        return agreement or self.sqnr_db_min is not None
+        answers = self.agreement_min is not None or self.top1_drop_max is not None
+        return (answers and self.classification) or self.sqnr_db_min is not None
 
-    def holds(self, agreement: float | None, sqnr_db: float) -> bool:
+    def holds(self, figures: Candidate) -> bool:
         """Whether figures measured on dev keep the limits with a margin: a quarter of the changed
-        answers that are allowed, and 1 dB. Without any limit nothing is ever enough."""
+        answers and of the top-1 that may be lost, and 1 dB. Without any limit nothing is ever
+        enough."""
         asked = []
-        if self.agreement_min is not None and agreement is not None:
-            asked.append(agreement >= self.agreement_min + (1 - self.agreement_min) / 4)
+        if figures.agreement is not None:
+            changed = 1 - figures.agreement
+            if self.agreement_min is not None:
+                asked.append(changed <= (1 - self.agreement_min) * _ALLOWED)
+            if self.top1_drop_max is not None:
+                # Without labels: no more can be lost than changes.
+                lost = changed if figures.top1_drop is None else figures.top1_drop
+                asked.append(lost <= self.top1_drop_max * _ALLOWED)
         if self.sqnr_db_min is not None:
-            asked.append(sqnr_db >= self.sqnr_db_min + 1.0)
+            asked.append(figures.primary_db >= self.sqnr_db_min + 1.0)
         return bool(asked) and all(asked)
 
 

@@ -84,6 +84,16 @@ def same_class(reference: Array, candidate: Array) -> Array:
     return np.asarray(same)
 
 
+def top1_drop(reference: Array, candidate: Array, labels: Array) -> float:
+    """By how much the share of N answers whose largest value is at the index in ``labels``, int
+    [N], is smaller in ``candidate``."""
+    before, after = (
+        np.asarray(answers.reshape(len(labels), -1).argmax(axis=1) == labels).mean()
+        for answers in (reference, candidate)
+    )
+    return float(before - after)
+
+
 def _listed(predictions: Predictions) -> str:
     return ", ".join(f"'{name}'" for name in predictions.outputs)
 

@@ -8,11 +8,15 @@
 Both sides round identically in float32: multiplying by -1 and by zero is exact, and one of the
 two summands is always zero. Only the sign of a zero may differ, and a number so small that the
 runtime takes it for zero.
+
+One more is for layers of int16, a type that HARD_SWISH does not have; it is exact but for rounding:
+
+    HARD_SWISH(x)  ->  MUL(x, MUL(ADD(x, 3) with RELU6 fused into it, 1 / 6))
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -26,9 +30,35 @@ def rewrite_for_int8(data: bytes) -> tuple[bytes, tuple[str, ...]]:
 
     The bytes are returned unchanged when there is nothing to do.
     """
+    return _rewritten(data, _rewrites(), lambda layer: True)
+
+
+def with_hard_swish_in_parts(
+    data: bytes, layers: Collection[str]
+) -> tuple[bytes, dict[str, tuple[float, float]]]:
+    """The float graph in ``data`` with the operators that compute ``layers`` made of others, where
+    they are HARD_SWISH; and what is new in it: tensors, called after the layer, with the smallest
+    and the largest value that each can have."""
+    parts: dict[str, tuple[float, float]] = {}
+
+    def take_apart(edit: _Editor, operator: Any) -> list[Any]:
+        made = _hard_swish(edit, operator)
+        for part, ends in zip(made, ((0.0, 6.0), (0.0, 1.0)), strict=False):
+            parts[flatbuffer.text(edit.graph.tensors[part.outputs[0]].name)] = ends
+        return made
+
+    swish = flatbuffer.schema().BuiltinOperator.HARD_SWISH
+    return _rewritten(data, {swish: take_apart}, lambda layer: layer in layers)[0], parts
+
+
+_Rewrite = Callable[["_Editor", Any], "list[Any] | None"]
+
+
+def _rewritten(
+    data: bytes, rewrites: Mapping[int, _Rewrite], wanted: Callable[[str], bool]
+) -> tuple[bytes, tuple[str, ...]]:
     model = flatbuffer.unpack(data)
     graph = model.subgraphs[0]
-    rewrites = _rewrites()
     float32 = flatbuffer.schema().TensorType.FLOAT32
     operators: list[Any] = []
     done: list[str] = []
@@ -36,7 +66,12 @@ def rewrite_for_int8(data: bytes) -> tuple[bytes, tuple[str, ...]]:
         builtin = flatbuffer.builtin_of(model.operatorCodes[operator.opcodeIndex])
         output = graph.tensors[operator.outputs[0]] if len(operator.outputs) else None
         rewrite = rewrites.get(builtin)
-        if rewrite is None or output is None or output.type != float32:
+        if (
+            rewrite is None
+            or output is None
+            or output.type != float32
+            or not wanted(flatbuffer.text(output.name))
+        ):
             operators.append(operator)
             continue
         replacement = rewrite(_Editor(model, graph), operator)
@@ -52,7 +87,7 @@ def rewrite_for_int8(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     return flatbuffer.pack(model), tuple(done)
 
 
-def _rewrites() -> dict[int, Callable[[_Editor, Any], list[Any] | None]]:
+def _rewrites() -> dict[int, _Rewrite]:
     builtin = flatbuffer.schema().BuiltinOperator
     activation = flatbuffer.schema().ActivationFunctionType
     return {
@@ -135,6 +170,20 @@ def _clamp(edit: _Editor, operator: Any, activation: int) -> list[Any]:
     product = edit.op(edit.schema.BuiltinOperator.MUL, [source, one], output, "MulOptions")
     product.builtinOptions.fusedActivationFunction = activation
     return [product]
+
+
+def _hard_swish(edit: _Editor, operator: Any) -> list[Any]:
+    builtin = edit.schema.BuiltinOperator
+    source, output = int(operator.inputs[0]), int(operator.outputs[0])
+    shifted, gate = edit.like(output, "shifted"), edit.like(output, "gate")
+    three, sixth = edit.constant(output, "three", [3.0]), edit.constant(output, "sixth", [1 / 6])
+    add = edit.op(builtin.ADD, [source, three], shifted, "AddOptions")
+    add.builtinOptions.fusedActivationFunction = edit.schema.ActivationFunctionType.RELU6
+    return [
+        add,
+        edit.op(builtin.MUL, [shifted, sixth], gate, "MulOptions"),
+        edit.op(builtin.MUL, [source, gate], output, "MulOptions"),
+    ]
 
 
 def _two_sided(edit: _Editor, source: int, output: int, alpha: Any) -> list[Any]:

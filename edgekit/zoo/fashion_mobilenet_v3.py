@@ -1,9 +1,8 @@
-"""MobileNetV3s for 28x28 grey pictures, trained by ``edgekit.zoo.train_fashion``: the first rows of
-MobileNetV3-Small, and all rows of MobileNetV3-Large at a quarter of its width (Howard et al. 2019,
-arXiv:1905.02244, tables 2 and 1), at the sizes of Fashion-MNIST.
+"""A MobileNetV3 for 28x28 grey pictures, trained by ``edgekit.zoo.train_fashion``: the first rows
+of MobileNetV3-Small (Howard et al. 2019, arXiv:1905.02244, table 2) at the sizes of Fashion-MNIST.
 
 Hard-swish has no upper bound, and the gates of squeeze-and-excitation (Hu et al. 2018,
-arXiv:1709.01507) multiply activations by one another. The deep one has both in every block.
+arXiv:1709.01507) multiply activations by one another.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of the paper's tables, one block."""
+    """A row of the paper's table, one block."""
 
     kernel: int
     expanded: int
@@ -51,31 +50,6 @@ _SMALL = _Table(
     ),
     head=6 * 48,  # six times the channels before it, as in the table
     hidden=160,
-)
-# Rows 2 to 16 of table 1, a quarter of their channels in multiples of eight, hard-swish and a gate
-# in all of them. The stem leaves 14x14, the second block 7x7, the seventh 4x4: too small for the
-# 5x5 filters of the last three rows, which have a fifth of the channels.
-_LARGE_QUARTER = _Table(
-    stem=8,
-    rows=(
-        _Row(3, 8, 8, True, nn.Hardswish),
-        _Row(3, 16, 8, True, nn.Hardswish, stride=2),
-        _Row(3, 24, 8, True, nn.Hardswish),
-        _Row(5, 24, 16, True, nn.Hardswish),
-        _Row(5, 32, 16, True, nn.Hardswish),
-        _Row(5, 32, 16, True, nn.Hardswish),
-        _Row(3, 64, 24, True, nn.Hardswish, stride=2),
-        _Row(3, 48, 24, True, nn.Hardswish),
-        _Row(3, 48, 24, True, nn.Hardswish),
-        _Row(3, 48, 24, True, nn.Hardswish),
-        _Row(3, 120, 32, True, nn.Hardswish),
-        _Row(3, 168, 32, True, nn.Hardswish),
-        _Row(3, 168, 32, True, nn.Hardswish),
-        _Row(3, 192, 32, True, nn.Hardswish),
-        _Row(3, 192, 32, True, nn.Hardswish),
-    ),
-    head=6 * 32,
-    hidden=128,
 )
 
 
@@ -154,11 +128,6 @@ class FashionMobileNetV3(nn.Module):
 def fashion_mobilenet_v3(num_classes: int = 10) -> FashionMobileNetV3:
     """Seven blocks of MobileNetV3-Small, random weights; load a state dict into it."""
     return FashionMobileNetV3(_SMALL, num_classes)
-
-
-def fashion_mobilenet_v3_deep(num_classes: int = 10) -> FashionMobileNetV3:
-    """Fifteen narrow blocks of MobileNetV3-Large, random weights; load a state dict into it."""
-    return FashionMobileNetV3(_LARGE_QUARTER, num_classes)
 
 
 def _conv_bn(

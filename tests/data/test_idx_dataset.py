@@ -14,8 +14,9 @@ import pytest
 
 from edgekit.data import check_representative, open_dataset
 from edgekit.data.arrays import row_image
-from edgekit.data.dataset import Dataset
-from edgekit.data.idx_dataset import pixels_of_row
+from edgekit.data.exposure import darken
+from edgekit.data.idx import read_idx
+from edgekit.data.idx_dataset import IdxDataset, pixels_of_row
 from edgekit.data.preprocess import Preprocessor
 from edgekit.errors import DataError, IntegrityError, UsageError
 from edgekit.recipe.schema import CropSpec, InputSpec, PreprocessSpec, ResizeSpec
@@ -53,9 +54,11 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def opened(home: Path, role: Role = Role.CALIBRATION, **changes: Any) -> Dataset:
+def opened(home: Path, role: Role = Role.CALIBRATION, **changes: Any) -> IdxDataset:
     options: dict[str, Any] = {"preprocess": GREY, "inputs": (INPUT,), "samples": None}
-    return open_dataset(str(home / "mine.yaml"), role=role, **{**options, **changes})
+    data = open_dataset(str(home / "mine.yaml"), role=role, **{**options, **changes})
+    assert isinstance(data, IdxDataset)
+    return data
 
 
 def test_rows_labels_and_roles(home: Path) -> None:
@@ -241,6 +244,39 @@ def test_fashion_mnist() -> None:
     first = Counter(sample.label for sample, _ in zip(data[Role.EVAL], range(400), strict=False))
     assert set(first.values()) == {40}
     assert first.keys() == set(range(10))
+
+
+def test_pictures_are_darkened_by_their_content_whoever_reads_them(home: Path) -> None:
+    bright = {role: opened(home, role) for role in Role}
+    (home / "mine.yaml").write_text(f"{PAIRS}exposure: {{stops: 4, seed: 1}}\n")
+    by_content: dict[str, float] = {}
+    for role, plain in bright.items():
+        dark = opened(home, role)
+        assert dark.images == plain.images  # contents as they are in the file
+        assert dark.fingerprint == opened(home, role).fingerprint != plain.fingerprint
+        for index, sample in enumerate(dark):
+            by = dark.stops_below(index)
+            assert by == by_content.setdefault(dark.images[sample.id], by)
+            pixels = dark.pixels(index)
+            assert np.array_equal(pixels, darken(plain.pixels(index), by))
+            expected = (pixels[None].astype(np.float64) / 255 - 0.5) / 0.25
+            np.testing.assert_allclose(sample.feeds["image"], expected, atol=1e-6)
+    assert len(set(by_content.values())) == len(by_content)
+    assert [opened(home).stops_below(i) for i in range(3)] == list(by_content.values())[:3]
+    (home / "mine.yaml").write_text(f"{PAIRS}exposure: {{stops: 4, seed: 2}}\n")
+    assert opened(home).stops_below(0) != next(iter(by_content.values()))
+
+
+@pytest.mark.parametrize("colour", ["RGB", "GRAY"])
+def test_a_picture_is_darkened_before_it_is_resized(home: Path, colour: Any) -> None:
+    spec = PreprocessSpec(colour=colour, resize=ResizeSpec(width=9, height=7))
+    inputs = (InputSpec("x", (1, 7, 9, 1 if colour == "GRAY" else 3), layout="NHWC"),)
+    (home / "mine.yaml").write_text(f"{PAIRS}exposure: {{stops: 4, seed: 1}}\n")
+    data = opened(home, Role.EVAL, preprocess=spec, inputs=inputs)
+    row = int(next(iter(data.images)).removesuffix("]").split("[")[1])
+    dark = darken(read_idx(home / "test")[row : row + 1], data.stops_below(0))
+    expected = Preprocessor(spec, inputs[0]).pixels(row_image(dark, 0))
+    assert np.array_equal(data.pixels(0), expected)
 
 
 def test_gzip_and_plain_give_the_same_dataset(home: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.data.crops import CropRule
+from edgekit.data.exposure import ExposureRule
 from edgekit.data.manifest import load_manifest, shipped_manifests
 from edgekit.data.manifest_files import LabelRule, TableForm
 from edgekit.errors import DataError
@@ -103,6 +104,12 @@ def test_good_manifest_of_idx_files(tmp_path: Path) -> None:
     assert second.labels is None
     assert second.images.sha256 == "1f" * 32
     assert second.roles.spans == {Role.EVAL: ((0, None),)}
+    assert manifest.exposure is None
+
+
+def test_an_exposure_beside_idx_files(tmp_path: Path) -> None:
+    text = IDX.replace("idx:", "exposure: {stops: 2.5, seed: 7}\nidx:")
+    assert load_manifest(write(tmp_path, text)).exposure == ExposureRule(2.5, 7)
 
 
 def test_good_manifest_of_texts(tmp_path: Path) -> None:
@@ -136,6 +143,16 @@ def test_every_shipped_manifest_pins_its_files(name: str) -> None:
         (IDX, "idx:", "ids:", 3, "unknown key"),
         (IDX, "name: mine", "name: mine\ncrops: {}", 3, "only 'images' are cropped"),
         (TEXTS, "name: mine", "name: mine\ncrops: {}", 3, "only 'images' are cropped"),
+        (IDX, "name: mine", "name: mine\nexposure: {seed: 0}", 3, "'stops' is missing"),
+        (IDX, "name: mine", "name: mine\nexposure: {stops: 4}", 3, "'seed' is missing"),
+        (IDX, "name: mine", "name: mine\nexposure: 4", 3, "expected keys and values"),
+        (IDX, "name: mine", "name: mine\nexposure: {stop: 4, seed: 0}", 3, "unknown key"),
+        (IDX, "name: mine", "name: mine\nexposure: {stops: 0, seed: 0}", 3, "above 0, 8 at most"),
+        (IDX, "name: mine", "name: mine\nexposure: {stops: 9, seed: 0}", 3, "above 0, 8 at most"),
+        (IDX, "name: mine", "name: mine\nexposure: {stops: .nan, seed: 0}", 3, "above 0"),
+        (IDX, "name: mine", "name: mine\nexposure: {stops: true, seed: 0}", 3, "above 0"),
+        (IDX, "name: mine", "name: mine\nexposure: {stops: 4, seed: -1}", 3, "whole number"),
+        (TEXTS, "name: mine", "name: mine\nexposure: {stops: 4, seed: 0}", 3, "only pictures of"),
         (IDX, "{source: a.gz}", "a.gz", 4, "expected keys and values"),
         (IDX, "{source: b.gz}", "{sourse: b.gz}", 5, "unknown key"),
         (IDX, f", sha256: {'1f' * 32}", "", 9, "needs its sha256"),

@@ -49,3 +49,28 @@ def test_best_keeps_nearly_all_answers(
     assert report["fidelity"]["sqnr_db"] >= sqnr_db
     assert report["artefact"]["float_ops"] == []
     assert report["artefact"]["int8_mac_fraction"] == 1.0
+
+
+@pytest.mark.slow
+def test_pictures_too_dark_for_plain_int8_are_recognised_with_layers_of_int16(
+    tmp_path: Path,
+) -> None:
+    """`fashion_dark_int8` on a fifth of its eval pictures, without labels for the sake of time."""
+    some = ("evaluate.samples=2000", "evaluate.labelled=false", "gate.top1_drop_max=null")
+    plain = ("quantize.effort=fast", "quantize.estimator=minmax", "quantize.raise_to=none")
+
+    def run(name: str, *changes: str) -> tuple[int, Any]:
+        told = [part for change in (*some, *changes) for part in ("--set", change)]
+        arguments = ("quantize", "--recipe", "fashion_dark_int8", *told, "--json", "-q")
+        ran = edgekit(*arguments, "--out", name, cwd=tmp_path, timeout_s=290)
+        return ran.code, json.loads(ran.stdout)
+
+    code, report = run("plain", *plain)
+    failed = {check["name"] for check in report["checks"] if check["status"] == "fail"}
+    assert (code, failed) == (1, {"fidelity.agreement"})
+
+    code, mended = run("mended")
+    assert code == 0, mended["checks"]
+    assert mended["artefact"]["raised"]["to"] == "int16"
+    assert mended["artefact"]["float_ops"] == []
+    assert mended["fidelity"]["agreement"] > report["fidelity"]["agreement"] + 0.02

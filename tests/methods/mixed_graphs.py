@@ -50,6 +50,31 @@ def chain(seed: int = 0) -> bytes:
     return models.write([graph], {"serving_default": 0})
 
 
+def hard_swish(seed: int = 0) -> bytes:
+    """A convolution ``conv``, its hard-swish ``act``, and a convolution ``last`` that does not read
+    the channel which is ``OUTLIER`` times as large as the others."""
+    rng = np.random.default_rng(seed)
+    graph = models.Graph()
+    x = graph.tensor("x", models.INPUT_SHAPE)
+    before, inputs = x, models.INPUT_SHAPE[3]
+    for name in ("conv", "last"):
+        weights = rng.normal(size=(CHANNELS, 1, 1, inputs))
+        if name == "conv":
+            weights[0] *= OUTLIER
+        else:
+            weights[..., 0] = 0
+        kernel = graph.tensor(f"{name}_kernel", weights.shape, data=weights)
+        bias = graph.tensor(f"{name}_bias", (CHANNELS,), data=np.zeros(CHANNELS))
+        after = graph.tensor(name, _MAP)
+        graph.operator("CONV_2D", [before, kernel, bias], [after], **conv_options())
+        before, inputs = after, CHANNELS
+        if name == "conv":
+            before = graph.tensor("act", _MAP)
+            graph.operator("HARD_SWISH", [after], [before])
+    graph.inputs, graph.outputs = {"x": x}, {"last": before}
+    return models.write([graph], {"serving_default": 0})
+
+
 def around(kind: str, seed: int = 0) -> bytes:
     """A convolution ``conv``, ``act`` (operator ``kind`` on it), fully connected ``scores``."""
     rng = np.random.default_rng(seed)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.choose import Choice
+from edgekit.choose import Candidate, Choice
 from edgekit.errors import ConversionError
 from edgekit.methods import litert_ladder, load_method
 from edgekit.methods.method import Goal, Quantized, QuantizeJob
@@ -173,6 +173,47 @@ def test_a_rung_that_keeps_the_limits_beats_a_better_one_that_does_not(
     found = decibels(choice)
     assert found["equalized"] > found["ranges"]
     assert (choice.chosen, choice.by) == ("ranges", "promise")
+
+
+@pytest.mark.parametrize(
+    ("agreement", "drop", "held"),
+    [
+        (0.970, None, True),
+        (0.960, None, False),  # without labels every changed answer may be one that was right
+        (0.960, 0.015, True),
+        (0.960, 0.016, False),
+        (0.930, -0.010, False),
+    ],
+)
+def test_limits_hold_with_a_quarter_to_spare(
+    agreement: float, drop: float | None, held: bool
+) -> None:
+    goal = Goal("scores", classification=True, agreement_min=0.94, top1_drop_max=0.02 + 1e-9)
+    agreeing = np.arange(1000) < round(1000 * agreement)
+    if drop is None:
+        goal = replace(goal, top1_drop_max=0.04 + 1e-9)
+    figures = Candidate("raised", 0.0, agreeing=agreeing, top1_drop=drop, sqnr_db={"scores": 20.0})
+    assert goal.holds(figures) is held
+    assert not replace(goal, sqnr_db_min=19.5).holds(figures)
+    assert not Goal("scores", classification=True).holds(figures)
+
+
+def test_top1_is_measured_where_dev_has_labels(
+    climb: Climb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every answer changes and is as right as before: what no limit on top-1 minds."""
+    goal = Goal("scores", classification=True, top1_drop_max=0.01)
+    monkeypatch.setattr(litert_ladder, "same_class", lambda before, _: np.zeros(len(before), bool))
+    monkeypatch.setattr(litert_ladder, "top1_drop", lambda *_: 0.0)
+    real = litert_ladder.predict
+
+    def labelled(*given: Any, **told: Any) -> Any:
+        found = real(*given, **told)
+        return replace(found, labels=np.zeros(len(found), np.int64))
+
+    assert names(climb(goal=goal, effort="auto")[1])[-1] == "rounded"
+    monkeypatch.setattr(litert_ladder, "predict", labelled)
+    assert names(climb(goal=goal, effort="auto")[1]) == ["ranges"]
 
 
 def test_auto_without_a_goal_goes_all_the_way(climb: Climb) -> None:

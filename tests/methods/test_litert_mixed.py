@@ -13,8 +13,8 @@ from edgekit.cache import Cache
 from edgekit.choose import Candidate
 from edgekit.errors import ConversionError
 from edgekit.methods.litert_build import Built, build, rebuild, rebuild_raised
-from edgekit.methods.litert_mixed import raised
-from edgekit.methods.litert_units import INT16_OPERATORS
+from edgekit.methods.litert_mixed import Remedy, raise_units, raised
+from edgekit.methods.litert_units import INT16_OPERATORS, units
 from edgekit.methods.method import QuantizeJob
 from edgekit.numerics.fidelity import fidelity
 from edgekit.progress import SilentProgress
@@ -52,11 +52,11 @@ def _sqnr_db(job: QuantizeJob, built: Built) -> float:
     return fidelity(expected, found, primary=primary, classification=False).sqnr_db
 
 
-def _raised(job: QuantizeJob, before: Built) -> Built | None:
+def _raised(job: QuantizeJob, before: Built, *remedies: Remedy) -> Built | None:
     def measure(built: Built) -> Candidate:
         return Candidate("", 0.0, sqnr_db={"": _sqnr_db(job, built)})
 
-    return raised(job, before, measure, job.progress.warn)
+    return raised(job, before, measure, job.progress.warn, remedies)
 
 
 def _ground(job: QuantizeJob) -> Built:
@@ -141,7 +141,7 @@ def test_nothing_is_raised_where_the_limits_hold(make_job: MakeJob) -> None:
 
 def test_a_graph_with_nothing_to_raise_is_left_alone(make_job: MakeJob) -> None:
     said = Said()
-    data = mixed_graphs.around("HARD_SWISH")
+    data = mixed_graphs.around("EXP")
     job = _job(make_job, data, 90.0, raise_to="int16", progress=said)
     assert _raised(job, _ground(job)) is None
     assert "no layer can be raised to int16" in said.lines[-1]
@@ -152,6 +152,33 @@ def test_without_limits_raising_stops_at_the_knee(make_job: MakeJob) -> None:
     after = _raised(job, _ground(job))
     assert after is not None
     assert after.notes["raised"]["layers"].keys() == {"conv5"}
+
+
+@pytest.mark.parametrize("limit_db", [20.0, None])
+@pytest.mark.parametrize("to", ["int16", "float32"])
+def test_what_raised_layers_leave_to_mend_is_mended(
+    make_job: MakeJob, to: str, limit_db: float | None
+) -> None:
+    """Every layer was given other weights, which the remedy takes back; the limit asks for it."""
+    data = mixed_graphs.chain()
+    job = _job(make_job, data, limit_db, raise_to=to)
+    graph = parse_graph(data)
+    kernels = [op.inputs[1] for op in graph.ops if op.name == "CONV_2D"]
+    moved = {index: _values(data, index) * np.float32(1.05) for index in kernels}
+    spoilt = rebuild(job, _ground(job), with_constants(data, moved))
+    seen: list[Built] = []
+
+    def remedy(built: Built) -> Built:
+        seen.append(built)
+        return rebuild(job, built, data)
+
+    after = _raised(job, spoilt, remedy)
+    assert after is not None
+    assert all(built.raised for built in seen)
+    assert after.raised.keys() >= {"conv5", "conv6"}
+    for index in kernels:
+        assert np.array_equal(_values(after.data, index), _values(data, index))
+    assert _sqnr_db(job, after) > _sqnr_db(job, seen[-1]) + 5
 
 
 def test_limits_out_of_reach_raise_nothing_and_say_so(make_job: MakeJob) -> None:
@@ -206,6 +233,26 @@ def test_int16_islands_run_as_such_and_lose_nothing(make_job: MakeJob, kind: str
     assert (tensors["conv"].dtype, tensors["act"].dtype) == ("int16", "int16")
     assert graph_facts(parse_graph(after.quantized)).float_ops == ()
     assert _sqnr_db(job, after) > _sqnr_db(job, before) - 1  # the end is int8 in both
+
+
+@pytest.mark.parametrize("layers", [("conv",), ("conv", "act")])
+def test_a_hard_swish_is_raised_in_parts(make_job: MakeJob, layers: tuple[str, ...]) -> None:
+    """What `conv` writes has one channel that leaves the others no steps of 8 bits."""
+    data = mixed_graphs.hard_swish()
+    job = _job(make_job, data, raise_to="int16")
+    before = _ground(job)
+    graph = parse_graph(data)
+    own = units(graph, dict.fromkeys(layers, 1.0), "int16", ())
+    assert tuple(unit.layer for unit in own) == layers
+    after = raise_units(job, before, graph, own)
+    tensors = _tensors(parse_graph(after.quantized))
+    assert tensors["conv"].dtype == "int16"
+    assert {tensors[name].dtype for name in ("act/shifted", "act/gate")} == {"int16"}
+    assert after.raised.keys() == {"conv", "act"} | ({"last"} if "act" in layers else set())
+    facts = graph_facts(parse_graph(after.quantized))
+    assert facts.float_ops == ()
+    assert "HARD_SWISH" not in [op.name for op in parse_graph(after.quantized).ops]
+    assert _sqnr_db(job, after) > _sqnr_db(job, before) + (20 if "act" in layers else -1)
 
 
 def test_a_graph_that_torch_cannot_compute_is_refused_with_its_operator(make_job: MakeJob) -> None:

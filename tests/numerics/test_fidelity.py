@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import MismatchError, UsageError
-from edgekit.numerics.fidelity import SQNR_LIMIT_DB, Fidelity, fidelity
+from edgekit.numerics.fidelity import SQNR_LIMIT_DB, Fidelity, fidelity, top1_drop
 from edgekit.runtimes.predict import Predictions
 from edgekit.types import Array
 
@@ -93,3 +93,11 @@ def test_what_cannot_be_compared_says_why() -> None:
         fidelity(predictions(y=y), predictions(y=y), primary="z", classification=False)
     with pytest.raises(UsageError, match="same samples"):
         compared(y, np.ones((3, 3)))
+
+
+def test_top1_drop_is_what_was_right_less_what_is_right() -> None:
+    before, after = np.eye(3)[[0, 1, 2, 0]], np.eye(3)[[0, 2, 2, 1]]
+    labels = np.array([0, 1, 2, 1])
+    assert top1_drop(before, after, labels) == 0.0  # one lost, one gained
+    assert top1_drop(before, np.roll(before, 1, axis=1), labels) == 0.5
+    assert top1_drop(before[:, :, None], before[:, :, None], labels) == 0.0

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from edgekit.runtimes.litert import LiteRTSession
 from edgekit.tflite.flatbuffer import pack, unpack
 from edgekit.tflite.graph import parse_graph
-from edgekit.tflite.rewrite import rewrite_for_int8
+from edgekit.tflite.rewrite import rewrite_for_int8, with_hard_swish_in_parts
 from tests import tflite_models as models
 from tests.tflite import graphs
 
@@ -122,3 +122,40 @@ def test_a_file_with_the_old_operator_field_alone_is_rewritten_right() -> None:
     rewritten, _ = rewrite_for_int8(pack(model))
     names = [op.name for op in parse_graph(rewritten).ops]
     assert names == ["CONV_2D", "RELU", "MUL", "RELU", "MUL", "ADD", "FULLY_CONNECTED"]
+
+
+@settings(max_examples=25)
+@given(x=hnp.arrays(np.float32, (1, 2, 2, 2), elements=finite))
+def test_a_hard_swish_in_parts_is_the_same_but_for_rounding(x: models.Array) -> None:
+    data = _alone("HARD_SWISH", None, x.shape)
+    in_parts, parts = with_hard_swish_in_parts(data, ["y"])
+    graph = parse_graph(in_parts)
+    assert [op.name for op in graph.ops] == ["ADD", "MUL", "MUL"]
+    assert [graph.layer(op) for op in graph.ops] == [*parts, "y"]
+    # 3 + x keeps x to half a last bit of 3, and both are scaled by at most 1.
+    allowed = 1e-6 * np.abs(x) + 1e-6
+    assert (np.abs(_answer(in_parts, x)["y"] - _answer(data, x)["y"]) <= allowed).all()
+
+
+def test_what_a_hard_swish_in_parts_adds_stays_between_its_limits() -> None:
+    graph = models.Graph()
+    x, y = graph.tensor("x", (1, 2001)), graph.tensor("y", (1, 2001))
+    graph.operator("HARD_SWISH", [x], [y])
+    graph.inputs, graph.outputs = {"x": x}, {"y": y}
+    data, parts = with_hard_swish_in_parts(models.write([graph], {"s": 0}), ["y"])
+    model = unpack(data)
+    names = [tensor.name.decode() for tensor in model.subgraphs[0].tensors]
+    model.subgraphs[0].outputs = [names.index(name) for name in parts]
+    model.signatureDefs = []
+    with LiteRTSession(pack(model)) as session:
+        found = session.run({"x": np.linspace(-10, 10, 2001, dtype=np.float32)[None]})
+    for name, (low, high) in parts.items():
+        np.testing.assert_allclose([found[name].min(), found[name].max()], [low, high], rtol=1e-6)
+
+
+def test_only_the_layers_named_are_taken_to_parts() -> None:
+    data = graphs.activated("HARD_SWISH")
+    assert with_hard_swish_in_parts(data, ["scores"]) == (data, {})
+    in_parts, parts = with_hard_swish_in_parts(data, ["act", "scores"])
+    assert "HARD_SWISH" not in [op.name for op in parse_graph(in_parts).ops]
+    assert parts == {"act/shifted": (0.0, 6.0), "act/gate": (0.0, 1.0)}

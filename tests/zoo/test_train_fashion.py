@@ -100,13 +100,14 @@ def test_what_is_saved_is_contiguous_and_loads_strictly(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["net.pt"]
 
 
+@pytest.mark.parametrize("net", ["fashion_lstm", "fashion_dark"])
 def test_the_command_learns_from_calibration_and_opens_eval_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    net: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[Role] = []
+    opened: list[tuple[Role, str]] = []
 
-    def opening(role: Role) -> Pictures:
-        opened.append(role)
+    def opening(role: Role, *, dataset: str) -> Pictures:
+        opened.append((role, dataset))
         return pictures(20 if role is Role.CALIBRATION else 10)
 
     learned: list[int] = []
@@ -119,20 +120,27 @@ def test_the_command_learns_from_calibration_and_opens_eval_last(
     monkeypatch.setattr(train_fashion, "train", learning)
     threads = torch.get_num_threads()
     out = tmp_path / "net.pt"
-    result = CliRunner().invoke(train_fashion.main, ["fashion_lstm", "--out", str(out)])
+    result = CliRunner().invoke(train_fashion.main, [net, "--out", str(out)])
     torch.set_num_threads(threads)
     assert result.exit_code == 0, result.output
-    assert opened == [Role.DEV, Role.CALIBRATION, Role.EVAL]
+    dataset = train_fashion.PLANS[net].dataset
+    assert opened == [(role, dataset) for role in (Role.DEV, Role.CALIBRATION, Role.EVAL)]
     assert learned == [20]
     assert out.is_file()
     assert "eval top-1 0." in result.output
 
 
 @pytest.mark.parametrize(
-    "name", ["fashion_qat", "fashion_lstm_dynamic", "fashion_v3_int8", "fashion_v3_deep_int8"]
+    ("name", "net"),
+    [
+        ("fashion_qat", "fashion_net"),
+        ("fashion_lstm_dynamic", "fashion_lstm"),
+        ("fashion_dark_int8", "fashion_dark"),
+    ],
 )
-def test_the_recipes_prepare_pictures_as_the_training_did(name: str) -> None:
+def test_the_recipes_prepare_pictures_as_the_training_did(name: str, net: str) -> None:
     recipe = load_recipe(name)
     assert recipe.preprocess == train_fashion.PREPROCESS
     assert recipe.model.inputs == (train_fashion.INPUT,)
-    assert recipe.calibration.dataset == recipe.evaluate.dataset == train_fashion.DATASET
+    dataset = train_fashion.PLANS[net].dataset
+    assert recipe.calibration.dataset == recipe.evaluate.dataset == dataset
