@@ -1,4 +1,4 @@
-"""An artefact that was made elsewhere, or before: what it is, and which of its ends are the model's.
+"""An artefact that was made elsewhere, or before: what it is, and which of its ends are which.
 
 Names decide. Where a converter gave others, as most do, one input and one output can only be the
 model's one input and one output, and several are told apart by their shapes.

@@ -28,8 +28,12 @@ from edgekit.types import Array
 class Pictures:
     """As much of a dataset as a picture needs."""
 
-    def __init__(self, pixels: Array | None) -> None:
+    def __init__(self, pixels: Array | None, count: int = 1) -> None:
         self._pixels = pixels
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
 
     def pixels(self, index: int) -> Array:
         if self._pixels is None:
@@ -44,7 +48,7 @@ def answered(
     known = None if labels is None else np.array(labels)
     return Answered(
         use,
-        Pictures(None),  # type: ignore[arg-type]
+        Pictures(None, len(before)),  # type: ignore[arg-type]
         Predictions({"scores": before}, ids, known),
         Predictions({"scores": after}, ids, known),
     )
