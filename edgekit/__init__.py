@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgekit.errors import (
         ConversionError,
         DataError,
+        DeviceError,
         EdgekitError,
         FetchError,
         IntegrityError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConversionError",
     "DataError",
+    "DeviceError",
     "EdgekitError",
     "FetchError",
     "IntegrityError",
