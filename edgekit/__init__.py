@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
+    from edgekit.bench import bench_model
     from edgekit.debug import debug_layers
     from edgekit.errors import (
         ConversionError,
@@ -48,6 +49,7 @@ __all__ = [
     "SourceError",
     "UsageError",
     "__version__",
+    "bench_model",
     "debug_layers",
     "load_recipe",
     "quantize",
@@ -56,6 +58,7 @@ __all__ = [
 _HOME = {
     "Recipe": "edgekit.recipe.schema",
     "Report": "edgekit.report",
+    "bench_model": "edgekit.bench",
     "debug_layers": "edgekit.debug",
     "load_recipe": "edgekit.recipe.load",
     "quantize": "edgekit.pipeline",

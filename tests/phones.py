@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -60,21 +60,36 @@ END
 
 
 @pytest.fixture(scope="session")
-def adb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The adb program with a server of its own, so that nobody's phones are touched."""
+def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """The environment of an adb server of our own, so that nobody's phones are touched."""
     try:
         program = find_adb()
     except MissingError as error:
         pytest.skip(f"{error.message}: {error.hint}")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ANDROID_ADB_SERVER_PORT", str(port))
-        patch.setenv("ADB_MDNS", "0")
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))  # adb's keys
-        patch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-        yield program
-        subprocess.run([program, "kill-server"], capture_output=True, check=False, timeout=30)
+    settings = {
+        "ANDROID_ADB_SERVER_PORT": str(port),
+        "ADB_MDNS": "0",
+        "HOME": str(tmp_path_factory.mktemp("home")),  # adb's keys
+        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    yield settings
+    subprocess.run(
+        ["adb", "kill-server"],
+        env={**os.environ, **settings},
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+
+
+@pytest.fixture
+def adb(adb_server: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The adb program, which talks to that server."""
+    for name, value in adb_server.items():
+        monkeypatch.setenv(name, value)
+    return find_adb()
 
 
 @pytest.fixture

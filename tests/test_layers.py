@@ -31,7 +31,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("measure",),
     ("gate",),
     ("report",),
-    ("starter", "starter_yaml", "doctor", "plan", "reach", "trial", "conversion", "debug"),
+    ("starter", "starter_yaml", "doctor", "plan", "reach", "trial", "conversion", "debug", "bench"),
     ("pipeline",),
     ("cli",),
 )

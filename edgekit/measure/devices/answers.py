@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,12 +65,21 @@ def compare_answers(file: Path, inputs: Sequence[Feeds], raw: Sequence[bytes]) -
             for number, array in enumerate(here):
                 there = np.frombuffer(content, array.dtype, array.size, start)
                 start += array.nbytes
-                gap = np.abs(there.astype(np.float64) - array.ravel().astype(np.float64))
-                # What is no number on one side only differs without limit.
-                largest = max(largest, float(np.max(np.nan_to_num(gap, nan=np.inf), initial=0.0)))
+                largest = max(largest, _gap(there.astype(np.float64), array.ravel()))
                 integer &= array.dtype.kind in "iu"
                 if number == 0:
                     same += int(there.argmax() == array.argmax())
     return Answers(
-        n=len(raw), agreement=same / len(raw), max_abs=min(largest, 1e300), integer=integer
+        n=len(raw),
+        agreement=same / len(raw),
+        max_abs=largest if math.isfinite(largest) else None,
+        integer=integer,
     )
+
+
+def _gap(there: Array, here: Array) -> float:
+    """The largest difference; infinite where only one of the two is a finite number."""
+    both = np.isfinite(there) & np.isfinite(here)
+    if not np.array_equal(there[~both], here[~both].astype(np.float64), equal_nan=True):
+        return math.inf
+    return float(np.max(np.abs(there[both] - here[both].astype(np.float64)), initial=0.0))

@@ -75,7 +75,7 @@ class BenchmarkLog:
     def fault(self) -> str | None:
         """The line that tells most of what went wrong."""
         telling = [line for line in self.faults if not line.startswith(_NOT_FAILURES)]
-        return (telling or list(self.faults) or [None])[0]
+        return next(iter(telling or self.faults), None)
 
 
 def parse_log(text: str, requested: Delegate) -> BenchmarkLog:
@@ -122,8 +122,7 @@ def read_delegation(lines: tuple[str, ...], requested: Delegate) -> Delegation:
             if (named := _delegate(match[1])) is not None:
                 complete.setdefault(named, None)
         elif match := _NOT_APPLIED.search(line):
-            if (named := _delegate(match[1])) is not None:
-                refused.add(named)
+            refused.update(filter(None, [_delegate(match[1])]))
     took = [each for each in (requested, *complete, *replaced) if _took(each, complete, replaced)]
     took = [each for each in took if each not in refused]
     if took:
@@ -192,7 +191,7 @@ def _timing(line: str) -> Timing | None:
     if runs == 1 and "curr" in values:
         only = values["curr"]
         return Timing(1, only, only, only, only, 0.0, only)
-    if not {"min", "max", "avg"} <= values.keys() or not 0 < values["avg"]:
+    if not {"min", "max", "avg"} <= values.keys() or values["avg"] <= 0:
         return None
     return Timing(
         runs=int(runs),

@@ -1,4 +1,4 @@
-"""The Device seam: two models timed in turns, somewhere, and how far the figures can be believed."""
+"""The Device seam: models timed in turns, somewhere, and how far the figures can be believed."""
 
 from __future__ import annotations
 
@@ -108,12 +108,13 @@ class Answers:
     """A phone's outputs beside the host's (LiteRT, XNNPACK) for the same ``n`` inputs.
 
     ``max_abs`` is the largest difference as the model stores its outputs (in steps of an integer
-    output), ``agreement`` the share of inputs whose largest output is the same.
+    output; ``None`` where one side answers with no finite number and the other does not),
+    ``agreement`` the share of inputs whose largest output is the same.
     """
 
     n: int
     agreement: float
-    max_abs: float
+    max_abs: float | None
     integer: bool
 
 

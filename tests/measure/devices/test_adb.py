@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import DeviceError, EdgekitError, MissingError, UsageError
-from edgekit.measure.devices.adb import AdbDevice, find_benchmark_model
+from edgekit.measure.devices.adb import AdbDevice
 from edgekit.measure.devices.adb_client import AdbClient, choose_phones
 from edgekit.measure.devices.answers import random_inputs
+from edgekit.measure.devices.benchmark_tool import find_benchmark_model
 from edgekit.measure.devices.device import (
     BenchSettings,
     Delegate,
@@ -78,7 +79,8 @@ def test_a_healthy_phone_is_measured_in_turns_and_left_clean(
     assert found.quantized.rounds_ms == (10.0, 10.0)
     assert found.quantized.runs == 100
     assert found.quantized.peak_memory_mb == 23.5
-    assert found.reference is not None and found.reference.median_ms == 20.0
+    assert found.reference is not None
+    assert found.reference.median_ms == 20.0
     assert (found.speedup, found.ci_low, found.ci_high) == (2.0, 2.0, 2.0)
     assert (found.unfit, found.attempts) == (None, 1)
     tool = phone.root.parent / "benchmark_model"
@@ -251,7 +253,7 @@ def test_a_program_for_another_processor_is_not_even_copied(
     client = AdbClient(adb)
     (attached,) = choose_phones(client.attached(), phone.serial, all_of_them=False)
 
-    with pytest.raises(MissingError, match="built for x86_64, and phone .* runs arm64-v8a"):
+    with pytest.raises(MissingError, match=r"built for x86_64, and phone .* runs arm64-v8a"):
         AdbDevice(client, attached, tmp_path / "x86").bench(models, SETTINGS, tmp_path / "logs")
     assert not any("mkdir" in each for each in phone.commands)
 
@@ -300,7 +302,8 @@ def test_noisy_rounds_are_measured_again_and_then_called_unfit(
     found = bench(phone, adb, Models(models.quantized), program=program)
 
     assert found.attempts == 2
-    assert found.unfit is not None and "rounds lie 50% apart" in found.unfit
+    assert found.unfit is not None
+    assert "rounds lie 50% apart" in found.unfit
     assert found.speedup is None
 
 

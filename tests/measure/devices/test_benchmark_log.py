@@ -49,8 +49,10 @@ def test_an_old_build_gives_a_mean_and_its_peak() -> None:
     assert log.timing is not None
     assert (log.timing.runs, log.timing.mean_us, log.timing.std_us) == (50, 249684, 1442)
     assert (log.timing.min_us, log.timing.max_us) == (247067, 254474)
-    assert log.timing.median_us is None and log.timing.p95_us is None
-    assert log.warm_up is not None and log.warm_up.mean_us == 11403859
+    assert log.timing.median_us is None
+    assert log.timing.p95_us is None
+    assert log.warm_up is not None
+    assert log.warm_up.mean_us == 11403859
     assert (log.init_us, log.first_us) == (13386, 11403859)
     assert (log.peak_memory_mb, log.memory_delta_mb) == (138.809, None)
     assert log.delegation.effective is Delegate.CPU
@@ -63,7 +65,8 @@ def test_a_new_build_gives_quantiles_nodes_and_partitions() -> None:
     assert log.timing is not None
     assert (log.timing.mean_us, log.timing.median_us) == (1.24027e6, 1239807)
     assert log.timing.p95_us == 1247415
-    assert log.warm_up is not None and log.warm_up.runs == 7
+    assert log.warm_up is not None
+    assert log.warm_up.runs == 7
     assert (log.peak_memory_mb, log.memory_delta_mb) == (93.2383, 109.832)
     found = log.delegation
     assert (found.effective, found.complete) == (Delegate.GPU, True)
