@@ -155,7 +155,8 @@ class SessionError(EdgekitError):
 
 
 class DeviceError(EdgekitError):
-    """A device failed while measuring: a launch that crashed or hung, a cable that was pulled."""
+    """A device failed while measuring: it hung, talked nonsense, or its cable was pulled. A model
+    that a device refuses, or that crashes there, is a SessionError as anywhere."""
 
     exit_code = EXIT_FAILED
 

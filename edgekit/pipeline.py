@@ -18,6 +18,7 @@ from edgekit.choose import Choice
 from edgekit.data import Dataset
 from edgekit.data.roles import RunData, open_run_data
 from edgekit.errors import DataError, EdgekitError
+from edgekit.gate.devices import check_devices
 from edgekit.gate.limits import check_limits
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import measure
@@ -213,7 +214,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         latency=measured.latency,
         host=measured.host,
         alternatives=measured.alternatives,
-        checks=checks,
+        checks=(*checks, *check_devices(measured.devices)),
         stages=tuple(run.stages),
         notes=tuple(run.notes),
         data={
@@ -229,6 +230,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         bridges=made.hops,
         choices=made.choices,
         older_runtime=measured.older_runtime,
+        devices=measured.devices,
     )
 
 

@@ -23,6 +23,7 @@ from edgekit.measure.older_runtime import (
     OlderRuntime,
     measure_older_runtime,
 )
+from edgekit.measure.on_devices import OnDevices, measure_on_devices
 from edgekit.measure.reference import reference_predictions
 from edgekit.measure.size import Size, compare_size
 from edgekit.numerics.fidelity import Fidelity, fidelity
@@ -67,6 +68,8 @@ class Measurements:
     alternatives: Mapping[str, Alternative]
     older_runtime: OlderRuntime | NotMeasured | None = None
     """``None`` where the recipe does not ask for it."""
+    devices: tuple[OnDevices, ...] = ()
+    """One for each entry of ``latency.devices``."""
 
 
 def measure(
@@ -111,6 +114,7 @@ def measure(
             for name, other in alternatives.items()
         },
         older_runtime=_on_older_runtime(run, source, artefact, data, references[0]),
+        devices=measure_on_devices(run, baseline, artefact, data.fidelity),
     )
 
 

@@ -1,4 +1,4 @@
-"""What devices measured, for JSON: ``latency.devices[]`` of report.json, and ``bench --json``."""
+"""What devices measured: ``latency.devices[]`` of report.json and of ``bench --json``, and rows."""
 
 from __future__ import annotations
 
@@ -12,11 +12,28 @@ from edgekit.measure.devices.device import (
     ModelTimes,
     fallback,
 )
+from edgekit.report.units import latency_text
 
 
 def devices_to_list(found: Sequence[DeviceLatency | DeviceFailure]) -> list[dict[str, Any]]:
     """JSON-able; one that measured nothing has ``measured: false`` and ``why``."""
     return [_failure(each) if isinstance(each, DeviceFailure) else _latency(each) for each in found]
+
+
+def device_row(found: DeviceLatency | DeviceFailure) -> tuple[str, str, str, str]:
+    """What was measured, float, quantized and change, for the report's table."""
+    if isinstance(found, DeviceFailure):
+        return (f"{found.device}, {found.requested}", "", "", "not measured")
+    change = ""
+    if found.speedup is not None:
+        change = f"{found.speedup:.2f} x [{found.ci_low:.2f}, {found.ci_high:.2f}]"
+    return (
+        f"{found.model} ({found.device}), {found.requested}"
+        + ("" if fallback(found) is None else ", which did not take it whole"),
+        "" if found.reference is None else latency_text(found.reference.median_ms),
+        latency_text(found.quantized.median_ms),
+        change if found.unfit is None else f"{change} not to be believed".strip(),
+    )
 
 
 def _failure(failure: DeviceFailure) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from edgekit.gate.check import Check, Status, Verdict
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.older_runtime import OlderRuntime
 from edgekit.report.choices import ChoiceTable
+from edgekit.report.devices import device_row
 from edgekit.report.report import Report
 from edgekit.report.units import latency_text, size_text
 from edgekit.tasks.task import MetricAccuracy
@@ -109,6 +110,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
         )
     else:
         yield ("host latency", "", "", f"not measured: {latency.why}")
+    for entry in report.devices:
+        yield from map(device_row, entry.found)
     for name, metric in report.accuracy.items():
         yield (
             f"{name}, {metric.n} labelled",

@@ -6,7 +6,7 @@ import hashlib
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,18 +43,11 @@ class _Measured:
 class AdbDevice:
     """The phone ``attached``, measured by the program ``benchmark_model``."""
 
-    def __init__(
-        self,
-        adb: AdbClient,
-        attached: Attached,
-        benchmark_model: Path,
-        sleep: Callable[[float], object] | None = None,
-    ) -> None:
+    def __init__(self, adb: AdbClient, attached: Attached, benchmark_model: Path) -> None:
         self._adb = adb
         self._attached = attached
         self._tool = benchmark_model
         self._stopped = threading.Event()
-        self._sleep = self._stopped.wait if sleep is None else sleep
 
     @property
     def name(self) -> str:
@@ -129,7 +122,7 @@ class AdbDevice:
             for order in turns(len(sides), settings.rounds):
                 for position in order:
                     if attempts > 1 or any(logs.values()):
-                        self._sleep(settings.cool_down_s)
+                        self._cool_down(settings.cool_down_s)
                     if self._stopped.is_set():
                         raise DeviceError(f"{self.name}: stopped")
                     side = sides[position]
@@ -141,6 +134,9 @@ class AdbDevice:
                 unfit = f"the phone was throttling: thermal status {after['thermal_status']}"
             if unfit is None or attempts > settings.repeats:
                 return _Measured(times, after, unfit, attempts)
+
+    def _cool_down(self, seconds: float) -> None:
+        self._stopped.wait(seconds)
 
     def _launch(
         self, phone: Phone, remote: str, side: str, settings: BenchSettings

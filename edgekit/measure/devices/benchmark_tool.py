@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgekit.errors import DeviceError, EdgekitError, MissingError
+from edgekit.errors import DeviceError, EdgekitError, MissingError, SessionError
 from edgekit.measure.devices.benchmark_log import BenchmarkLog
 from edgekit.measure.devices.device import Delegate
 from edgekit.measure.devices.phone import Said
@@ -81,11 +81,11 @@ def launch_failure(
             "phone with a userdebug build, or one that is not managed.",
         )
     if said.code in _SIGNALS:
-        return DeviceError(
+        return SessionError(
             f"phone {serial}: {TOOL} crashed with {_SIGNALS[said.code]} on {delegate}"
         )
     if log is not None and log.fault is not None:
-        return DeviceError(f"phone {serial}: {delegate} does not run the model: {log.fault}")
+        return SessionError(f"phone {serial}: {delegate} does not run the model: {log.fault}")
     last = said.text.strip().splitlines()[-1:] or ["nothing"]
     return DeviceError(
         f"phone {serial}: {TOOL} ended with exit code {said.code} and printed no times; its last "

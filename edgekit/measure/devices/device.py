@@ -171,7 +171,8 @@ class Device(Protocol):
         Raises:
             MissingError: the device, or something on it, is not there or not usable.
             DeviceError: it failed while measuring. The device is left clean where it is reachable.
-            SessionError, UsageError: a model that cannot run there.
+            SessionError: the model, or the delegate with it, does not run there.
+            UsageError: no such delegate, or no such format, on this kind of device.
         """
 
     def cancel(self) -> None:

@@ -20,8 +20,8 @@ SCRIPT = "; ".join(
                 "build": "ro.build.fingerprint",
             }.items()
         ),
-        'echo "governor=$(cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor)"',
-        'echo "max_khz=$(cat /sys/devices/system/cpu/cpu*/cpufreq/scaling_max_freq)"',
+        'echo "governor=$(cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor 2>&1)"',
+        'echo "max_khz=$(cat /sys/devices/system/cpu/cpu*/cpufreq/scaling_max_freq 2>&1)"',
         'echo "free_kb=$(df -k /data/local/tmp)"',
         "dumpsys battery",
         "dumpsys thermalservice",
@@ -45,7 +45,9 @@ _THERMAL_NAMES = ("none", "light", "moderate", "severe", "critical", "emergency"
 def parse_facts(text: str) -> dict[str, str]:
     """Facts by name from the output of ``SCRIPT``; kHz, kB, percent and degrees Celsius."""
     text = text.replace("\r", "")
-    facts = {name: value.strip() for name, value in _FIELD.findall(text) if value.strip()}
+    said = {name: value.strip() for name, value in _FIELD.findall(text)}
+    # A file that the shell may not read gives its complaint.
+    facts = {name: value for name, value in said.items() if value and "cat: " not in value}
     if match := _MAX_KHZ.search(text):
         facts["max_khz"] = " ".join(match[1].split())
     if match := _FREE_KB.search(text):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.errors import DeviceError, EdgekitError, MissingError, UsageError
+from edgekit.errors import DeviceError, EdgekitError, MissingError, SessionError, UsageError
 from edgekit.measure.devices.adb import AdbDevice
 from edgekit.measure.devices.adb_client import AdbClient, choose_phones
 from edgekit.measure.devices.answers import random_inputs
@@ -144,7 +144,7 @@ def test_nnapi_that_refuses_the_model_is_told_with_its_own_words(
 
     error = failure(phone, adb, models, settings, program)
 
-    assert isinstance(error, DeviceError)
+    assert isinstance(error, SessionError)
     assert "nnapi does not run the model: Failed to apply NNAPI delegate." in error.message
     assert any("--nnapi_accelerator_name=npu" in each for each in phone.commands)
     assert list(phone.tmp.iterdir()) == []
