@@ -26,7 +26,7 @@ VERBS = {
     ),
     "bench": (
         "edgekit.cli.bench:bench",
-        "Time a model on this machine or on phones, and say what executed it.",
+        "Time MODEL on this machine or on phones, and say what really executed it.",
     ),
     "init": (
         "edgekit.cli.init:init",
