@@ -54,7 +54,7 @@ def bench_model(
     settings = settings or default_settings(device, file)
     if settings.rounds < 2:
         raise UsageError(f"latency needs two rounds at least, not {settings.rounds}")
-    devices = open_devices(device, benchmark_model)
+    devices = open_devices(device, benchmark_model, progress)
     models = Models(file, other)
     if device != HOST and settings.answers and file.suffix == ".tflite":
         with open_session(file, isolated=True) as session:

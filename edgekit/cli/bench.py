@@ -45,6 +45,13 @@ There is no verdict. Exit code 4: a device or a program is missing; 1: a device 
     metavar="FILE",
     help="The float model: both are timed in turns, and compared.",
 )
+@click.option(
+    "--runtime",
+    type=click.Choice(["litert", "tflite-runtime"]),
+    default="litert",
+    show_default=True,
+    help="What runs a .tflite on the host; tflite-runtime is what apps shipped before LiteRT.",
+)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--rounds", type=click.IntRange(min=2), help="Turns of each model. [default: host 20, phone 5]"
@@ -94,6 +101,7 @@ def bench(
     device: str,
     delegate: str | None,
     reference: Path | None,
+    runtime: Literal["litert", "tflite-runtime"],
     threads: int,
     rounds: int | None,
     runs: int | None,
@@ -124,9 +132,12 @@ def bench(
     from edgekit.measure.devices.device import Delegate
 
     base = default_settings(device, model)
+    if runtime == "tflite-runtime":
+        base = replace(base, delegate=Delegate.CPU)
     settings: BenchSettings = replace(
         base,
         delegate=base.delegate if delegate is None else Delegate(delegate),
+        runtime=runtime,
         threads=threads,
         rounds=rounds or base.rounds,
         runs_per_round=runs or base.runs_per_round,

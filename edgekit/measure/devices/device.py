@@ -28,7 +28,8 @@ class BenchSettings:
     ``strict`` refuses to run a graph that a delegate does not take whole; ``cool_down_s`` are
     waited between launches on a phone, ``timeout_s`` is how long one launch may take. ``repeats``
     is how often a throttled or noisy measurement is taken again. ``profile_ops`` has the phone's
-    log hold a table of operators (which costs time itself); ``answers`` is for how many inputs a
+    log hold a table of operators (which costs time itself); ``runtime`` is what runs a ``.tflite``
+    on this host; ``answers`` is for how many inputs a
     phone's outputs are compared with the host's.
     """
 
@@ -46,6 +47,7 @@ class BenchSettings:
     nnapi_accelerator: str | None = None
     nnapi_preference: str | None = None
     profile_ops: bool = False
+    runtime: Literal["litert", "tflite-runtime"] = "litert"
     answers: int = 4
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from edgekit.environments import open_environment
 from edgekit.errors import DeviceError, UsageError
 from edgekit.measure.devices.answers import random_inputs
 from edgekit.measure.devices.belief import compare_pair, noise, times_of_runs
@@ -18,8 +19,11 @@ from edgekit.measure.devices.device import (
     DeviceLatency,
     Models,
 )
+from edgekit.measure.devices.tflite_runtime import TFLiteRuntimeSession
 from edgekit.measure.host import this_host
 from edgekit.measure.latency import engine
+from edgekit.measure.older_runtime import ENVIRONMENT
+from edgekit.progress import Progress, SilentProgress
 from edgekit.runtimes import open_timed
 from edgekit.runtimes.litert import LiteRTSession
 from edgekit.runtimes.session import Session
@@ -35,12 +39,13 @@ RUNTIMES = {
 
 
 class HostDevice:
-    """This machine. A ``.tflite`` runs on LiteRT, with XNNPACK or without."""
+    """This machine. A ``.tflite`` runs on LiteRT, with XNNPACK or without, or on tflite-runtime."""
 
     name = "host"
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress | None = None) -> None:
         self._stopped = threading.Event()
+        self._progress = progress or SilentProgress()
 
     def cancel(self) -> None:
         """See ``Device.cancel``; the attempt that is under way is finished first."""
@@ -51,7 +56,7 @@ class HostDevice:
         files = [models.quantized, *filter(None, [models.reference])]
         before = _facts()
         with pinned(settings.threads), ExitStack() as opened:
-            sessions = [opened.enter_context(_open(file, settings)) for file in files]
+            sessions = [opened.enter_context(self._open(file, settings)) for file in files]
             sides = [(session, random_inputs(session.info, 1)[0]) for session in sessions]
             attempts = 0
             while True:
@@ -91,6 +96,40 @@ class HostDevice:
                 warnings=tuple(caveats),
             )
 
+    def _open(self, file: Path, settings: BenchSettings) -> Session:
+        runtime = RUNTIMES.get(file.suffix)
+        if runtime is None:
+            raise UsageError(
+                f"nothing here times {file.name}", hint=f"There is {', '.join(RUNTIMES)}."
+            )
+        if settings.delegate not in (Delegate.CPU, Delegate.XNNPACK):
+            raise UsageError(
+                f"this machine has no delegate {settings.delegate}: that is a phone's",
+                hint="Take --device adb, or --delegate cpu or xnnpack.",
+            )
+        if runtime == "litert" and settings.runtime == "tflite-runtime":
+            if settings.delegate is not Delegate.CPU:
+                raise UsageError(
+                    "tflite-runtime does not put INT8 on XNNPACK from Python",
+                    hint="Take --delegate cpu, or --runtime litert.",
+                )
+            environment = open_environment(ENVIRONMENT, self._progress)
+            return TFLiteRuntimeSession(file, environment, threads=settings.threads)
+        if settings.runtime == "tflite-runtime":
+            raise UsageError(f"tflite-runtime runs .tflite, not {file.name}")
+        if runtime == "litert":
+            return LiteRTSession(
+                file,
+                threads=settings.threads,
+                xnnpack=settings.delegate is Delegate.XNNPACK,
+            )
+        if settings.delegate is not Delegate.CPU:
+            raise UsageError(
+                f"{file.name} runs on {runtime}, which has no {settings.delegate}",
+                hint="Leave --delegate out, or take --delegate cpu.",
+            )
+        return open_timed(file, threads=settings.threads, runtime=runtime)
+
 
 @contextmanager
 def pinned(threads: int) -> Iterator[None]:
@@ -106,29 +145,6 @@ def pinned(threads: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, allowed)
-
-
-def _open(file: Path, settings: BenchSettings) -> Session:
-    runtime = RUNTIMES.get(file.suffix)
-    if runtime is None:
-        raise UsageError(f"nothing here times {file.name}", hint=f"There is {', '.join(RUNTIMES)}.")
-    if settings.delegate not in (Delegate.CPU, Delegate.XNNPACK):
-        raise UsageError(
-            f"this machine has no delegate {settings.delegate}: that is a phone's",
-            hint="Take --device adb, or --delegate cpu or xnnpack.",
-        )
-    if runtime == "litert":
-        return LiteRTSession(
-            file,
-            threads=settings.threads,
-            xnnpack=settings.delegate is Delegate.XNNPACK,
-        )
-    if settings.delegate is not Delegate.CPU:
-        raise UsageError(
-            f"{file.name} runs on {runtime}, which has no {settings.delegate}",
-            hint="Leave --delegate out, or take --delegate cpu.",
-        )
-    return open_timed(file, threads=settings.threads, runtime=runtime)
 
 
 def _delegation(session: Session, requested: Delegate) -> Delegation:

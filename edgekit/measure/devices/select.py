@@ -18,6 +18,7 @@ from edgekit.measure.devices.device import (
     Models,
 )
 from edgekit.measure.devices.host import HostDevice
+from edgekit.progress import Progress
 
 HOST, ADB, ALL = "host", "adb", "all"
 
@@ -31,7 +32,9 @@ def check_selector(text: str) -> None:
         )
 
 
-def open_devices(text: str, benchmark_model: Path | None) -> list[Device]:
+def open_devices(
+    text: str, benchmark_model: Path | None, progress: Progress | None = None
+) -> list[Device]:
     """The devices that ``text`` names; a phone may turn out not to be usable.
 
     Raises:
@@ -40,7 +43,7 @@ def open_devices(text: str, benchmark_model: Path | None) -> list[Device]:
     """
     check_selector(text)
     if text == HOST:
-        return [HostDevice()]
+        return [HostDevice(progress)]
     program = find_adb()
     serial = text.removeprefix("adb:") if text.startswith("adb:") else None
     phones = choose_phones(AdbClient(program).attached(), serial, all_of_them=text == ALL)
