@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 
 from edgekit.cli.main import main
 from tests import tflite_models
+from tests.cli.commands import EDGEKIT, environment
 from tests.fake_adbd import FakePhone, write_program
 from tests.phones import FALLBACK, adb, adb_server, benchmark_program, plug
 
@@ -161,3 +165,45 @@ def test_a_broken_model_is_a_failure_of_the_model(
     (host,) = json.loads(captured.out)["devices"]
     assert host["measured"] is False
     assert "broken.tflite cannot be loaded" in captured.err
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_ctrl_c_leaves_every_phone_clean(
+    count: int, files: Path, plug: Callable[..., FakePhone]
+) -> None:
+    phones = [plug() for _ in range(count)]
+    write_program(files / "benchmark_model", benchmark_program(instead="exec sleep 321"))
+    command = [*EDGEKIT, "bench", "q.tflite", "--device", "all", "-q"]
+    child = subprocess.Popen(
+        command, cwd=files, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 60
+    while not all(any("--graph" in said for said in phone.commands) for phone in phones):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    child.send_signal(signal.SIGINT)
+
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130, said
+    assert b"Traceback" not in said
+    assert [list(phone.tmp.iterdir()) for phone in phones] == [[]] * count
+    assert all(any("kill -9" in each for each in phone.commands) for phone in phones)
+
+
+@pytest.mark.parametrize("columns", [40, 200])
+def test_no_width_cuts_a_line_off(
+    columns: int,
+    files: Path,
+    plug: Callable[..., FakePhone],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    phone = plug()
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    assert main(["bench", "q.tflite", "--device", f"adb:{phone.serial}", *FAST, "-q"]) == 0
+
+    captured = capsys.readouterr()
+    assert "of rounds, spread 0.0%" in " ".join(captured.out.split())
+    assert captured.err == ""
