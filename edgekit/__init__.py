@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
+    from edgekit.bench import bench_model
     from edgekit.comparison import compare
     from edgekit.debug import debug_layers
     from edgekit.errors import (
         ConversionError,
         DataError,
+        DeviceError,
         EdgekitError,
         FetchError,
         IntegrityError,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConversionError",
     "DataError",
+    "DeviceError",
     "EdgekitError",
     "FetchError",
     "IntegrityError",
@@ -48,6 +51,7 @@ __all__ = [
     "SourceError",
     "UsageError",
     "__version__",
+    "bench_model",
     "compare",
     "debug_layers",
     "inspect",
@@ -59,6 +63,7 @@ __all__ = [
 _HOME = {
     "Recipe": "edgekit.recipe.schema",
     "Report": "edgekit.report",
+    "bench_model": "edgekit.bench",
     "compare": "edgekit.comparison",
     "debug_layers": "edgekit.debug",
     "inspect": "edgekit.inspection",

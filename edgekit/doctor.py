@@ -39,6 +39,7 @@ FEATURES = {
     "onnx": "ONNX models",
     "text": "models that read text",
     "audio": "models that hear",
+    "devices": "phones, where no adb program is installed",
     "dev": "edgekit's own tests",
 }
 """Extra -> what a user can do with it. Extras made only of other extras are not listed."""

@@ -13,6 +13,7 @@
     │   ├── MismatchError         exit 1   converted, but its answers differ from the source's
     │   └── WorkerError           exit 1   a tool in its isolated environment refused, crashed, hung
     ├── SessionError              exit 1   a model that fails or crashes its runtime
+    ├── DeviceError               exit 1   a device that failed, hung or went away while measuring
     └── MissingError              exit 4   a package, client or environment that is not there
         └── FetchError            exit 4   a file that could not be fetched from its registry
 
@@ -149,6 +150,13 @@ class WorkerError(ConversionError):
 
 class SessionError(EdgekitError):
     """A model failed to load or run, or took its runtime process down."""
+
+    exit_code = EXIT_FAILED
+
+
+class DeviceError(EdgekitError):
+    """A device failed while measuring: it hung, talked nonsense, or its cable was pulled. A model
+    that a device refuses, or that crashes there, is a SessionError as anywhere."""
 
     exit_code = EXIT_FAILED
 

@@ -19,6 +19,7 @@ from edgekit.choose import Choice
 from edgekit.data import Dataset
 from edgekit.data.roles import RunData, open_run_data
 from edgekit.errors import DataError, EdgekitError
+from edgekit.gate.devices import check_devices
 from edgekit.gate.limits import check_limits
 from edgekit.given import given_artefact, with_ends
 from edgekit.measure.latency import HostLatency
@@ -285,7 +286,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         latency=measured.latency,
         host=measured.host,
         alternatives=measured.alternatives,
-        checks=checks,
+        checks=(*checks, *check_devices(measured.devices)),
         stages=tuple(run.stages),
         notes=tuple(run.notes),
         data={
@@ -305,6 +306,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         choices=made.choices,
         older_runtime=measured.older_runtime,
         evidence=measured.evidence,
+        devices=measured.devices,
     )
 
 

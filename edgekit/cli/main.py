@@ -40,6 +40,10 @@ VERBS = {
         "edgekit.cli.debug:debug",
         "Show where a quantized model loses accuracy, layer by layer.",
     ),
+    "bench": (
+        "edgekit.cli.bench:bench",
+        "Time MODEL on this machine or on phones, and say what really executed it.",
+    ),
     "init": (
         "edgekit.cli.init:init",
         "Look into MODEL and write a commented recipe for it.",

@@ -26,6 +26,7 @@ from edgekit.measure.older_runtime import (
     OlderRuntime,
     measure_older_runtime,
 )
+from edgekit.measure.on_devices import OnDevices, measure_on_devices
 from edgekit.measure.reference import reference_predictions
 from edgekit.measure.size import Size, compare_size
 from edgekit.numerics.fidelity import Fidelity, fidelity
@@ -76,6 +77,8 @@ class Measurements:
     failed: tuple[str, ...] = ()
     """What was wrong with each labelled sample that could not be read, and was left out."""
     evidence: Evidence = field(default_factory=Evidence)
+    devices: tuple[OnDevices, ...] = ()
+    """One for each entry of ``latency.devices``."""
 
 
 def measure(
@@ -132,6 +135,7 @@ def measure(
             changes=_changes(run, source, data, references, answers),
             times=latency.raw if isinstance(latency, HostLatency) else None,
         ),
+        devices=measure_on_devices(run, baseline, artefact, data.fidelity),
     )
 
 

@@ -12,6 +12,7 @@ from edgekit.errors import RecipeError, Where
 from edgekit.recipe.anchor import anchored, exists, is_path_like, shipped_names
 from edgekit.recipe.audio_rules import AUDIO_RULES
 from edgekit.recipe.bind import Problems, bind
+from edgekit.recipe.device_rules import DEVICE_RULES
 from edgekit.recipe.estimator_rules import ESTIMATOR_RULES
 from edgekit.recipe.framework_rules import FRAMEWORK_RULES
 from edgekit.recipe.layers import layered, with_override
@@ -59,7 +60,8 @@ def validated(document: Document) -> Recipe:
     problems = Problems(document)
     draft = bind(Recipe, document, problems, also=("extends",))
     kinds = FRAMEWORK_RULES + TEXT_RULES + AUDIO_RULES + METRIC_RULES
-    check(RULES + kinds + REFERENCES + ESTIMATOR_RULES, draft, problems)
+    rules = RULES + kinds + REFERENCES + ESTIMATOR_RULES + DEVICE_RULES
+    check(rules, draft, problems)
     problems.raise_any()
     return cast(Recipe, draft.finish())
 

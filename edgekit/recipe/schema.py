@@ -515,8 +515,42 @@ class GateSpec:
 
 
 @dataclass(frozen=True)
+class PhoneSpec:
+    """One measurement on a phone, or on all of them; see docs/devices.md."""
+
+    device: str = field(
+        default="adb",
+        metadata=_doc("'adb' (the only phone), 'adb:SERIAL', or 'all' (every phone, at once)"),
+    )
+    delegate: Literal["cpu", "xnnpack", "gpu", "nnapi"] = field(
+        default="xnnpack", metadata=_doc("what is to execute the graph")
+    )
+    threads: int = field(default=1, metadata=_doc("CPU threads", at_least=1))
+    rounds: int = field(default=5, metadata=_doc("launches of each model, in turns", at_least=2))
+    runs_per_round: int = field(
+        default=50, metadata=_doc("invocations in a launch, at least", at_least=1)
+    )
+    on_fallback: Literal["warn", "fail"] = field(
+        default="warn",
+        metadata=_doc("what it means that the delegate does not take the whole graph"),
+    )
+    answers: int = field(
+        default=16,
+        metadata=_doc("samples whose outputs are compared with this machine's", at_least=0),
+    )
+    agreement_min: float = field(
+        default=0.9,
+        metadata=_doc("share of those with the same largest output", at_least=0, at_most=1),
+    )
+    required: bool = field(
+        default=True,
+        metadata=_doc("whether the verdict needs it; false shows it without judging"),
+    )
+
+
+@dataclass(frozen=True)
 class LatencySpec:
-    """Host latency: float and quantized interleaved in one run."""
+    """Host latency: float and quantized interleaved in one run. And latency on phones."""
 
     enabled: bool = field(default=True, metadata=_doc("measure at all"))
     threads: int = field(default=1, metadata=_doc("threads of either model", at_least=1))
@@ -525,6 +559,17 @@ class LatencySpec:
     )
     runs_per_round: int = field(
         default=5, metadata=_doc("invocations of each model in a round", at_least=1)
+    )
+    devices: tuple[PhoneSpec, ...] = field(
+        default=(), metadata=_doc("phones to measure on, by adb; for a .tflite only")
+    )
+    benchmark_model: str | None = field(
+        default=None,
+        metadata=_doc(
+            "TensorFlow Lite's benchmark_model, built for the phones; by default the file that "
+            "$EDGEKIT_BENCHMARK_MODEL names",
+            refers="source",
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgekit.report.devices import device_row
 from edgekit.report.units import latency_text, size_text
 
 _COARSE = 0.1
@@ -30,6 +31,9 @@ def figures(report: Mapping[str, Any]) -> Iterator[Row]:
     size, fidelity = report["size"], report["fidelity"]
     yield _size("size", size)
     yield _latency(report["latency"]["host"])
+    devices = report["latency"]["devices"]
+    if isinstance(devices, list):  # a mapping says why there is none
+        yield from (Row(*device_row(each)) for each in devices)
     for name, metric in report["accuracy"].items():
         yield Row(
             f"{name}, {metric['n']} labelled",

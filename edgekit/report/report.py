@@ -16,8 +16,10 @@ from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import Alternative, NotMeasured
 from edgekit.measure.older_runtime import OlderRuntime
+from edgekit.measure.on_devices import OnDevices
 from edgekit.measure.size import Size
 from edgekit.numerics.fidelity import Fidelity
+from edgekit.report.devices import devices_to_list
 from edgekit.runs.run import Stage
 from edgekit.tasks.task import MetricAccuracy
 from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFacts, FloatOp
@@ -54,6 +56,8 @@ class Report:
     """The same file on tflite-runtime 2.14, where the recipe asks for it."""
     evidence: Evidence = dataclasses.field(default_factory=Evidence)
     """What stands behind the figures; in evidence.json, not in report.json."""
+    devices: tuple[OnDevices, ...] = ()
+    """What phones measured, by entry of the recipe's ``latency.devices``."""
 
     @property
     def verdict(self) -> Verdict:
@@ -104,7 +108,9 @@ class Report:
             fields = dataclasses.fields(self.latency)
             host = {f.name: getattr(self.latency, f.name) for f in fields if f.name != "raw"}
         host |= dataclasses.asdict(self.host)
-        return {"host": host, "devices": {"measured": False, "why": "no device was asked for"}}
+        found = [each for entry in self.devices for each in entry.found]
+        none = {"measured": False, "why": "no device was asked for"}
+        return {"host": host, "devices": devices_to_list(found) if found else none}
 
     def _artefact(self) -> dict[str, Any]:
         facts = self.facts

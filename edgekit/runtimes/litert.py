@@ -34,9 +34,17 @@ class LiteRTSession(ClosingSession):
     """
 
     def __init__(
-        self, model: Path | bytes, *, threads: int = 1, signature: str | None = None
+        self,
+        model: Path | bytes,
+        *,
+        threads: int = 1,
+        signature: str | None = None,
+        xnnpack: bool = True,
     ) -> None:
         """Load and allocate ``model``, a path or the file's content.
+
+        Without ``xnnpack`` TensorFlow Lite's own kernels run it, as on a phone where an app has
+        turned that delegate off.
 
         Raises:
             UsageError: no such file, no such signature, or ``threads`` below one.
@@ -48,7 +56,7 @@ class LiteRTSession(ClosingSession):
         if isinstance(model, Path) and not model.is_file():
             raise UsageError(f"no such model file: {model}")
         self._name = model.name if isinstance(model, Path) else "the model"
-        self._interpreter = _create(model, threads, self._name)
+        self._interpreter = _create(model, threads, self._name, xnnpack=xnnpack)
         try:
             self._bind(signature)
         except (RuntimeError, ValueError) as error:
@@ -97,6 +105,11 @@ class LiteRTSession(ClosingSession):
         except (RuntimeError, ValueError) as error:
             raise self._failure("failed while running", error) from error
         return times_ns / 1e6
+
+    @property
+    def delegate_partitions(self) -> int:
+        """How many pieces of the graph a delegate has taken; of the CPU's there is only XNNPACK."""
+        return sum(op["op_name"] == "DELEGATE" for op in self._interpreter._get_ops_details())
 
     def close(self) -> None:
         """Free the interpreter; a later ``run`` raises UsageError."""
@@ -163,10 +176,10 @@ class LiteRTSession(ClosingSession):
         return SessionError(f"{self._name} {what}: {condensed_cause(str(error))}")
 
 
-def _create(model: Path | bytes, threads: int, name: str) -> Any:
+def _create(model: Path | bytes, threads: int, name: str, *, xnnpack: bool) -> Any:
     """A LiteRT interpreter with its tensors allocated."""
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError as error:
         raise MissingError(
             "running a .tflite model needs ai-edge-litert, which is not installed",
@@ -175,11 +188,14 @@ def _create(model: Path | bytes, threads: int, name: str) -> Any:
     if isinstance(model, bytes) and not model:
         raise SessionError(f"{name} cannot be loaded: it has no bytes")
     source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+    kernels = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     failure: Exception | None = None
     with warnings.catch_warnings(), captured_output() as output:
         warnings.simplefilter("ignore")
         try:
-            interpreter = Interpreter(**source, num_threads=threads)
+            interpreter = Interpreter(
+                **source, num_threads=threads, experimental_op_resolver_type=kernels
+            )
             interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             failure = error

@@ -46,14 +46,19 @@ def times_in_turns(
     times = np.empty((count, rounds, runs_per_round))
     with _collector_off():
         warm_up_runs = tuple(warm_up(session, feeds) for session, feeds in sides)
-        for number in range(rounds):
-            for turn in range(count):
-                side = (number + turn) % count
+        for number, order in enumerate(turns(count, rounds)):
+            for side in order:
                 session, feeds = sides[side]
                 times[side, number] = session.time_ms(feeds, runs_per_round)
             if task is not None:
                 task.advance()
     return times, warm_up_runs
+
+
+def turns(sides: int, rounds: int) -> Iterator[tuple[int, ...]]:
+    """The order of the sides in each round: every round begins with another one."""
+    for number in range(rounds):
+        yield tuple((number + turn) % sides for turn in range(sides))
 
 
 def warm_up(session: Session, feeds: Feeds) -> int:

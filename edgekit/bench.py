@@ -1,0 +1,65 @@
+"""Time a model file on this host or on phones: ``edgekit bench``. No verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from edgekit.cache import content_key
+from edgekit.errors import UsageError
+from edgekit.measure.devices.answers import random_inputs
+from edgekit.measure.devices.device import BenchSettings, Delegate, Models
+from edgekit.measure.devices.select import HOST, bench_devices, check_selector, open_devices
+from edgekit.progress import Progress, SilentProgress
+from edgekit.report.bench import BenchReport
+from edgekit.runs.folder import default_folder
+from edgekit.runtimes import open_session
+
+
+def default_settings(device: str, model: Path) -> BenchSettings:
+    """Rounds on this machine cost nothing but the runs; on a phone each is a launch."""
+    if device != HOST:
+        return BenchSettings()
+    delegate = Delegate.XNNPACK if model.suffix == ".tflite" else Delegate.CPU
+    return BenchSettings(rounds=20, runs_per_round=5, delegate=delegate)
+
+
+def bench_model(
+    model: Path | str,
+    *,
+    device: str = HOST,
+    reference: Path | str | None = None,
+    settings: BenchSettings | None = None,
+    benchmark_model: Path | None = None,
+    logs: Path | None = None,
+    progress: Progress | None = None,
+) -> BenchReport:
+    """Time ``model`` on ``device``, in turns with the float ``reference`` where there is one.
+
+    ``device`` is ``host``, ``adb`` (the only phone), ``adb:SERIAL`` or ``all`` (every phone, at
+    once). A phone runs the user's ``benchmark_model``, by default that of
+    $EDGEKIT_BENCHMARK_MODEL; its raw log goes into ``logs``. A device that fails is in the report.
+
+    Raises:
+        UsageError: files or devices that are not there, a delegate that the device has not.
+        MissingError: no phone is attached, or what reaches or measures it is missing.
+        SessionError: the model does not run.
+    """
+    check_selector(device)
+    progress = progress or SilentProgress()
+    file, other = Path(model), None if reference is None else Path(reference)
+    for each in filter(None, (file, other)):
+        if not each.is_file():
+            raise UsageError(f"no such model file: {each}")
+    settings = settings or default_settings(device, file)
+    if settings.rounds < 2:
+        raise UsageError(f"latency needs two rounds at least, not {settings.rounds}")
+    devices = open_devices(device, benchmark_model, progress)
+    models = Models(file, other)
+    if device != HOST and settings.answers and file.suffix == ".tflite":
+        with open_session(file, isolated=True) as session:
+            models = replace(models, inputs=random_inputs(session.info, settings.answers))
+    logs = logs or default_folder("bench", content_key({"model": str(file), "device": device}))
+    names = ", ".join(each.name for each in devices)
+    with progress.task(f"Timing {file.name} on {names}"):
+        return BenchReport(file, other, bench_devices(devices, models, settings, logs), logs)

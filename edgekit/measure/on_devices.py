@@ -1,0 +1,90 @@
+"""The phones that a recipe asks for: the artefact on them, in turns with its float model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from edgekit.artefact import open_artefact
+from edgekit.data import Dataset
+from edgekit.errors import EdgekitError
+from edgekit.fetch import fetch
+from edgekit.measure.devices.device import (
+    BenchSettings,
+    Delegate,
+    DeviceFailure,
+    DeviceLatency,
+    Models,
+)
+from edgekit.measure.devices.select import bench_devices, open_devices
+from edgekit.recipe.schema import PhoneSpec
+from edgekit.runs.run import Run
+from edgekit.runtimes.predict import stored_feeds
+from edgekit.sources.source import SourceModel
+from edgekit.types import Artefact, ModelKind
+
+LOGS = "devices"
+"""The folder of raw logs, in that of the run."""
+
+
+@dataclass(frozen=True)
+class OnDevices:
+    """One entry of ``latency.devices``, and what each phone it names measured."""
+
+    asked: PhoneSpec
+    found: tuple[DeviceLatency | DeviceFailure, ...]
+
+
+def measure_on_devices(
+    run: Run, baseline: SourceModel, artefact: Artefact, samples: Dataset
+) -> tuple[OnDevices, ...]:
+    """Measure each entry, one after another; ``samples`` are those whose answers are compared.
+
+    A phone on which nothing can be measured is told in its place, and ends no run.
+    """
+    asked = run.recipe.latency.devices
+    if not asked:
+        return ()
+    reference = baseline.files["model"] if baseline.kind is ModelKind.FLOAT_TFLITE else None
+    most = max(phone.answers for phone in asked)
+    with open_artefact(artefact) as session:
+        inputs = tuple(stored_feeds(session, sample) for sample in islice(samples, most))
+    models = Models(artefact.path, reference, inputs)
+    measured = []
+    with run.stage("devices"):
+        for phone in asked:
+            with run.progress.task(f"Timing on {phone.device}, {phone.delegate}"):
+                found = _measure(run, phone, models)
+            measured.append(OnDevices(phone, found))
+            for each in found:
+                _remark_on(run, phone, each)
+    return tuple(measured)
+
+
+def _measure(
+    run: Run, phone: PhoneSpec, models: Models
+) -> tuple[DeviceLatency | DeviceFailure, ...]:
+    delegate, tool = Delegate(phone.delegate), run.recipe.latency.benchmark_model
+    settings = BenchSettings(
+        delegate=delegate,
+        threads=phone.threads,
+        rounds=phone.rounds,
+        runs_per_round=phone.runs_per_round,
+        answers=phone.answers,
+    )
+    logs: Path = models.quantized.parent / LOGS
+    try:
+        given = None if tool is None else fetch(tool, sha256=None, progress=run.progress)
+        return bench_devices(open_devices(phone.device, given), models, settings, logs)
+    except EdgekitError as error:
+        return (DeviceFailure(phone.device, delegate, error),)
+
+
+def _remark_on(run: Run, phone: PhoneSpec, found: DeviceLatency | DeviceFailure) -> None:
+    if isinstance(found, DeviceFailure):
+        hint = "" if found.error.hint is None else f". {' '.join(found.error.hint.split())}"
+        run.warn(f"{found.device}, {phone.delegate}: not measured: {found.error.message}{hint}")
+        return
+    for warning in found.warnings:
+        run.warn(f"{found.device}, {phone.delegate}: {warning}")

@@ -1,0 +1,124 @@
+"""Checks of what phones measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edgekit.errors import DeviceError, MissingError, SessionError
+from edgekit.gate.check import Check, Status
+from edgekit.gate.devices import check_devices
+from edgekit.measure.devices.device import (
+    Answers,
+    Delegate,
+    Delegation,
+    DeviceFailure,
+    DeviceLatency,
+    ModelTimes,
+)
+from edgekit.measure.on_devices import OnDevices
+from edgekit.recipe.schema import PhoneSpec
+
+TIMES = ModelTimes(
+    median_ms=10,
+    p90_ms=11,
+    p90_of="rounds",
+    statistic="median",
+    min_ms=9,
+    max_ms=12,
+    spread=0.01,
+    runs=250,
+    warm_up_runs=45,
+    rounds_ms=(10.0, 10.0),
+    delegation=Delegation(Delegate.GPU, complete=True),
+)
+FOUND = DeviceLatency(
+    device="adb:X",
+    serial="X",
+    model="Acme Phone 3",
+    requested=Delegate.GPU,
+    engine="benchmark_model",
+    quantized=TIMES,
+    threads=1,
+    rounds=2,
+)
+
+
+def checks(found: DeviceLatency | DeviceFailure, **asked: object) -> dict[str, Check]:
+    phone = replace(PhoneSpec(delegate="gpu", answers=4), **asked)  # type: ignore[arg-type]
+    prefix = "latency.adb:X.gpu"
+    return {
+        check.name.removeprefix(prefix): check
+        for check in check_devices([OnDevices(phone, (found,))])
+    }
+
+
+@pytest.mark.parametrize(
+    ("delegation", "status", "why"),
+    [
+        (Delegation(Delegate.GPU, complete=True), Status.PASS, "gpu executed the graph"),
+        (
+            Delegation(Delegate.GPU, False, nodes=40, graph_nodes=58, partitions=3),
+            Status.FAIL,
+            "gpu took 40 of 58 nodes, in 3 partitions; the CPU the rest",
+        ),
+        (
+            Delegation(Delegate.CPU),
+            Status.FAIL,
+            "gpu was asked for, and cpu executed the graph",
+        ),
+        (
+            Delegation(),
+            Status.INCONCLUSIVE,
+            "gpu was asked for; the log does not say what executed the graph",
+        ),
+    ],
+)
+def test_what_executed_the_graph_is_held_against_what_was_asked(
+    delegation: Delegation, status: Status, why: str
+) -> None:
+    found = replace(FOUND, quantized=replace(TIMES, delegation=delegation))
+
+    check = checks(found, on_fallback="fail")[".delegate"]
+
+    assert (check.status, check.why, check.required) == (status, why, True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "why"),
+    [
+        (Answers(4, 1.0, 1.0, integer=True), Status.PASS, "differ by at most 1 steps"),
+        (Answers(4, 0.5, 90.0, integer=True), Status.FAIL, "on 2 of 4 samples"),
+        (Answers(4, 1.0, None, integer=False), Status.FAIL, "no finite number"),
+        (None, Status.NOT_MEASURED, "writes no outputs"),
+    ],
+)
+def test_a_delegate_that_answers_otherwise_is_caught(
+    answers: Answers | None, status: Status, why: str
+) -> None:
+    check = checks(replace(FOUND, answers=answers))[".answers"]
+
+    assert check.status is status
+    assert why in check.why
+    assert check.required is (answers is not None)
+
+
+def test_answers_that_nobody_asked_for_are_no_check() -> None:
+    assert ".answers" not in checks(FOUND, answers=0)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (SessionError("refused"), Status.FAIL),
+        (DeviceError("unplugged"), Status.NOT_MEASURED),
+        (MissingError("none"), Status.NOT_MEASURED),
+    ],
+)
+def test_only_a_model_that_is_refused_fails(error: Exception, status: Status) -> None:
+    failure = DeviceFailure("adb:X", Delegate.GPU, error)  # type: ignore[arg-type]
+
+    (check,) = checks(failure).values()
+
+    assert (check.status, check.why) == (status, str(error))

@@ -1,0 +1,152 @@
+"""A whole run whose recipe asks for phones: by the real adb program, to a fake adbd."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.errors import RecipeError
+from edgekit.gate.check import Check, Status
+from edgekit.pipeline import quantize
+from edgekit.recipe import load_recipe
+from edgekit.report import Report
+from tests import tiny_runs
+from tests.fake_adbd import FakePhone, write_program
+from tests.phones import FALLBACK, GPU, adb, adb_server, benchmark_program, plug
+
+__all__ = ["adb", "adb_server", "plug"]
+Plug = Callable[..., FakePhone]
+
+
+def run(folder: Path, program: str | None, *devices: dict[str, Any]) -> Report:
+    """The tiny recipe with ``latency.devices``; ``program`` is its benchmark_model."""
+    tiny_runs.write_model(folder)
+    tiny_runs.write_arrays(folder)
+    latency: dict[str, Any] = {"devices": [{"rounds": 2, "answers": 0, **one} for one in devices]}
+    if program is not None:
+        write_program(folder / "benchmark_model", program)
+        latency["benchmark_model"] = "file:benchmark_model"
+    recipe = tiny_runs.write_recipe(folder, {"latency": latency})
+    return quantize(str(recipe), out=folder / "run")
+
+
+def checks(report: Report) -> dict[str, Check]:
+    return {check.name: check for check in report.checks}
+
+
+@pytest.fixture(autouse=True)
+def no_benchmark_model_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEKIT_BENCHMARK_MODEL", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_cool_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgekit.measure.devices.adb.AdbDevice._cool_down", lambda self, s: None)
+
+
+def test_a_phone_fills_the_report_and_its_log_stands_in_the_run(plug: Plug, tmp_path: Path) -> None:
+    phone = plug()
+
+    report = run(tmp_path, benchmark_program(GPU), {"delegate": "gpu", "on_fallback": "fail"})
+
+    (found,) = json.loads((tmp_path / "run/report.json").read_text())["latency"]["devices"]
+    assert (found["serial"], found["model"]) == (phone.serial, "Acme Phone 3")
+    assert (found["delegate_requested"], found["delegate_effective"]) == ("gpu", "gpu")
+    assert (found["median_ms"], found["float"]["median_ms"], found["speedup"]) == (10.0, 20.0, 2.0)
+    log = tmp_path / "run/devices" / found["log"]
+    assert "Inference timings in us" in log.read_text(encoding="utf-8")
+    name = f"latency.adb:{phone.serial}.gpu"
+    made = checks(report)
+    assert made[f"{name}.delegate"].status is Status.PASS
+    assert made[f"{name}.delegate"].required
+    assert made[f"{name}.fit"].status is Status.PASS
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize(("on_fallback", "exit_code"), [("fail", 1), ("warn", 0)])
+def test_a_fallback_fails_or_warns_by_the_recipe(
+    on_fallback: str, exit_code: int, plug: Plug, tmp_path: Path
+) -> None:
+    phone = plug()
+
+    report = run(
+        tmp_path, benchmark_program(FALLBACK), {"delegate": "gpu", "on_fallback": on_fallback}
+    )
+
+    check = checks(report)[f"latency.adb:{phone.serial}.gpu.delegate"]
+    assert (check.status, check.limit, check.value) == (Status.FAIL, "gpu", "xnnpack")
+    assert check.required is (on_fallback == "fail")
+    assert check.why == "gpu was asked for, and xnnpack executed the graph"
+    assert report.exit_code == exit_code
+
+
+def test_a_model_that_the_phone_refuses_is_a_failed_check(plug: Plug, tmp_path: Path) -> None:
+    phone = plug()
+    refusing = benchmark_program(instead='echo "ERROR: Failed to apply NNAPI delegate."; exit 1')
+
+    report = run(tmp_path, refusing, {"delegate": "nnapi"})
+
+    check = checks(report)[f"latency.adb:{phone.serial}.nnapi"]
+    assert check.status is Status.FAIL
+    assert "Failed to apply NNAPI delegate" in check.why
+    assert report.exit_code == 1
+
+
+@pytest.mark.parametrize(("required", "exit_code"), [(True, 3), (False, 0)])
+def test_without_a_phone_nothing_stands_in_its_place(
+    required: bool, exit_code: int, adb: Path, tmp_path: Path
+) -> None:
+    report = run(tmp_path, benchmark_program(), {"required": required})
+
+    (found,) = report.to_dict()["latency"]["devices"]
+    assert (found["device"], found["measured"]) == ("adb", False)
+    assert found["why"] == "no phone is attached"
+    assert "median_ms" not in found
+    assert checks(report)["latency.adb.xnnpack"].status is Status.NOT_MEASURED
+    assert report.exit_code == exit_code
+
+
+def test_without_benchmark_model_the_run_says_how_to_get_it(plug: Plug, tmp_path: Path) -> None:
+    plug()
+
+    report = run(tmp_path, None, {})
+
+    (found,) = report.to_dict()["latency"]["devices"]
+    assert "none was given" in found["why"]
+    assert any("bazel build" in note for note in report.notes)
+
+
+def test_a_throttled_phone_decides_nothing(plug: Plug, tmp_path: Path) -> None:
+    phone = plug()
+    phone.set_heat(3)
+
+    report = run(tmp_path, benchmark_program(), {})
+
+    check = checks(report)[f"latency.adb:{phone.serial}.xnnpack.fit"]
+    assert check.status is Status.INCONCLUSIVE
+    assert "thermal status 3 (severe)" in check.why
+    assert report.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"latency": {"devices": [{"device": "phone"}]}}, "'phone' is no phone"),
+        ({"latency": {"devices": [{"device": "host"}]}}, "measured anyway"),
+        ({"latency": {"devices": [{}], "enabled": False}}, "latency is not measured"),
+        ({"latency": {"devices": [{"delegate": "npu"}]}}, "npu"),
+    ],
+)
+def test_a_recipe_that_asks_for_what_cannot_be_is_refused(
+    change: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
+    tiny_runs.write_model(tmp_path)
+    tiny_runs.write_arrays(tmp_path)
+
+    with pytest.raises(RecipeError) as raised:
+        load_recipe(str(tiny_runs.write_recipe(tmp_path, change)))
+    assert expected in str(raised.value)
