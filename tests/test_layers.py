@@ -43,6 +43,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "bench",
         "inspection",
         "comparison",
+        "given",
     ),
     ("pipeline",),
     ("cli",),
