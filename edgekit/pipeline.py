@@ -19,6 +19,7 @@ from edgekit.choose import Choice
 from edgekit.data import Dataset
 from edgekit.data.roles import RunData, open_run_data
 from edgekit.errors import DataError, EdgekitError
+from edgekit.gate.baseline import check_baseline
 from edgekit.gate.devices import check_devices
 from edgekit.gate.limits import check_limits
 from edgekit.given import given_artefact, with_ends
@@ -32,6 +33,7 @@ from edgekit.reach import FAILURES, Crossings, first_that_holds
 from edgekit.recipe import load_recipe, recipe_to_dict
 from edgekit.recipe.schema import Recipe
 from edgekit.report.report import Report
+from edgekit.report.saved import read_run
 from edgekit.runs.folder import default_folder, run_folder
 from edgekit.runs.labels import Labels, load_labels
 from edgekit.runs.metadata import finish_tflite
@@ -83,13 +85,15 @@ def judge_model(
     model: Path,
     recipe: Recipe | str,
     *,
+    baseline: Path | None = None,
     out: Path | None = None,
     force: bool = False,
     cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Hold a ``.tflite`` or ``.onnx`` file, or the run folder that it is in, against the recipe's
-    model and limits, whoever made it.
+    model and limits, whoever made it; ``baseline`` is the run folder of the last release, or its
+    report.json, which the file must not be worse than.
 
     ``out`` and ``force`` as of ``quantize``.
 
@@ -100,9 +104,14 @@ def judge_model(
     run = Run(recipe, cache or Cache(), progress or SilentProgress())
     key = content_key({"judged": recipe_to_dict(recipe), "model": str(model.absolute())})
     final = out or default_folder(recipe.name, key)
+    # Read first: what is no baseline is refused before any work is done.
+    previous = None if baseline is None else read_run(baseline).report
     with run_folder(final, force=force) as folder:
         made = take(run, model, folder)
         report = judge(run, made, final)
+        if previous is not None:
+            compared = check_baseline(previous, report.to_dict())
+            report = replace(report, checks=(*report.checks, *compared))
         write_run(
             folder, report, recipe, made.source, made.quantized.baseline, made.data, made.labels
         )

@@ -11,6 +11,7 @@ EPILOG = """\b
 Examples:
   edgekit gate model.tflite --recipe mobilenet_int8
   edgekit gate app/src/main/assets/model.tflite --recipe my_recipe.yaml --out gate --force
+  edgekit gate model.tflite --recipe my_recipe.yaml --baseline release/report.json
   edgekit gate runs/mobilenet_int8/20260101T120000Z-1a2b3c4 --recipe mobilenet_int8
 
 The recipe says which float model MODEL is held against, on which data, and
@@ -30,6 +31,12 @@ run; 2: wrong usage; 3: one could not be decided; 4: something is missing."""
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key; repeatable."
 )
 @click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="RUN_DIR|REPORT",
+    help="Run folder or report.json of the last release, which MODEL must not be worse than.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Run folder. [default: runs/<recipe>/<UTC time>-<hash>]",
@@ -42,6 +49,7 @@ def gate(
     model: Path,
     recipe_name: str,
     overrides: tuple[str, ...],
+    baseline: Path | None,
     out: Path | None,
     force: bool,
     no_cache: bool,
@@ -63,6 +71,7 @@ def gate(
     report = judge_model(
         model,
         load_recipe(recipe_name, overrides),
+        baseline=baseline,
         out=out,
         force=force,
         cache=Cache(enabled=not no_cache),

@@ -19,10 +19,13 @@ _FAILED = (
     ("accuracy.", _ACCURACY),
     ("latency.", "measure on a quiet machine, and on the device itself: INT8 pays off where the "
      "CPU has an INT8 dot product"),
+    ("baseline.", "compare the files: `edgekit compare OLD NEW --recipe RECIPE`; where the new one "
+     "is meant to be so, make its report the baseline"),
     ("runtime.", "ship the runtime the file was made for, or another method for the older one"),
 )  # fmt: skip
 _UNDECIDED = (
     ("accuracy.", "evaluate on more labelled samples: the interval is too wide for this limit"),
+    ("baseline.accuracy.", "evaluate both on more labelled samples"),
     ("latency.", "more `latency.rounds` on a quiet machine make the interval narrower"),
 )
 

@@ -121,6 +121,26 @@ def test_what_is_not_there_or_no_model_is_wrong_usage(home: Path) -> None:
     refused(gate(home, "program.pt2"), 2, "judges .tflite and .onnx")
 
 
+def test_the_last_release_is_no_worse(home: Path) -> None:
+    found = judged(home, "run", "--baseline", "run/report.json")
+    checks = {check["name"]: check["status"] for check in found["checks"]}
+    assert found["verdict"] == "pass"
+    assert checks["baseline.agreement"] == checks["baseline.sqnr_db"] == "pass"
+    wrong = write(home, "wrong.tflite", quantized(models.float_model(seed=1)))
+    worse = judged(home, wrong, "--baseline", "run", "--set", "gate.sqnr_db_min=-50")
+    checks = {check["name"]: check["status"] for check in worse["checks"]}
+    assert (worse["verdict"], checks["baseline.sqnr_db"]) == ("fail", "fail")
+
+
+def test_what_is_no_baseline_is_refused_before_any_work(home: Path) -> None:
+    refused(gate(home, "run", "--baseline", "nowhere.json"), 2, "nowhere.json")
+    refused(gate(home, "run", "--baseline", "recipe.yaml"), 2, "not JSON")
+    data = ("--set", "evaluate.samples=20")
+    ran = gate(home, "run", "--baseline", "run", *data, "--out", "none")
+    refused(ran, 2, "samples of fidelity differ")
+    assert not (home / "none").exists()
+
+
 def test_few_labels_are_inconclusive(home: Path) -> None:
     ran = gate(home, "run", "--set", "gate.top1_drop_max=0.001", "--out", "few", "--force")
     assert ran.code == 3
