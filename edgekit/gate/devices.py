@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from edgekit.errors import SessionError
 from edgekit.gate.check import Check, Status
-from edgekit.measure.devices.device import Answers, DeviceFailure, DeviceLatency, fallback
+from edgekit.measure.devices.device import (
+    Answers,
+    AnswersOnly,
+    DeviceFailure,
+    DeviceLatency,
+    Found,
+    fallback,
+)
 from edgekit.measure.on_devices import OnDevices
 from edgekit.recipe.schema import PhoneSpec
 
@@ -17,12 +24,18 @@ def check_devices(measured: Sequence[OnDevices]) -> tuple[Check, ...]:
         check
         for entry in measured
         for found in entry.found
-        for check in (
-            [_failed(entry.asked, found)]
-            if isinstance(found, DeviceFailure)
-            else _measured(entry.asked, found)
-        )
+        for check in _checks(entry.asked, found)
     )
+
+
+def _checks(asked: PhoneSpec, found: Found) -> Iterator[Check]:
+    match found:
+        case DeviceFailure():
+            yield _failed(asked, found)
+        case AnswersOnly():
+            yield _answers(f"latency.{found.device}.{asked.delegate}.answers", asked, found.answers)
+        case DeviceLatency():
+            yield from _measured(asked, found)
 
 
 def _failed(asked: PhoneSpec, failure: DeviceFailure) -> Check:
@@ -84,6 +97,6 @@ def _answers(name: str, asked: PhoneSpec, answers: Answers | None) -> Check:
         limit=limit,
         value=answers.agreement,
         status=Status.PASS if holds else Status.FAIL,
-        why=f"the phone's largest output is this machine's on {same} of {answers.n} samples; "
+        why=f"the device's largest output is this machine's on {same} of {answers.n} samples; "
         f"outputs differ by {gap}",
     )

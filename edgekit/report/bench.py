@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import EdgekitError
 from edgekit.measure.devices.device import (
+    Answers,
+    AnswersOnly,
     DeviceFailure,
     DeviceLatency,
+    Found,
     ModelTimes,
     fallback,
 )
@@ -29,7 +32,7 @@ class BenchReport:
 
     model: Path
     reference: Path | None
-    devices: tuple[DeviceLatency | DeviceFailure, ...]
+    devices: tuple[Found, ...]
     logs: Path
 
     @property
@@ -61,6 +64,11 @@ def print_bench(report: BenchReport, console: Console) -> None:
             console.print(Text(f"{each.model} ({each.device})", style="bold"))
             for style, line in _lines(each):
                 console.print(Text(f"  {line}", style=style))
+        if isinstance(each, AnswersOnly):
+            console.print(Text(each.device, style="bold"))
+            console.print(Text(f"  {each.engine}"))
+            console.print(Text(f"  {_answers(each.answers)}"))
+            console.print(Text(f"  {each.why}", style="dim"))
 
 
 def _lines(found: DeviceLatency) -> Iterator[tuple[str, str]]:
@@ -82,20 +90,24 @@ def _lines(found: DeviceLatency) -> Iterator[tuple[str, str]]:
     if found.speedup is not None:
         yield "", f"speed-up   {found.speedup:.2f} x [{found.ci_low:.2f}, {found.ci_high:.2f}]"
     if found.answers is not None:
-        answers = found.answers
-        unit = " steps" if answers.integer else ""
-        gap = "no finite number" if answers.max_abs is None else f"{answers.max_abs:.3g}{unit}"
-        yield (
-            "",
-            f"answers    same class on {answers.agreement:.0%} of {answers.n} inputs, at most "
-            f"{gap} from this host's",
-        )
+        yield "", _answers(found.answers)
     if found.unfit is not None:
         yield "yellow", f"not to be believed: {found.unfit}; measured {found.attempts} times"
     for warning in found.warnings:
         yield "yellow", f"warning: {warning}"
     if found.log is not None:
         yield "dim", f"log: {found.log}"
+
+
+def _answers(answers: Answers) -> str:
+    if answers.max_abs == 0:
+        return f"answers    to {answers.n} inputs are this host's bit for bit"
+    unit = " steps" if answers.integer else ""
+    gap = "no finite number" if answers.max_abs is None else f"{answers.max_abs:.3g}{unit}"
+    return (
+        f"answers    same class on {answers.agreement:.0%} of {answers.n} inputs, at most {gap} "
+        "from this host's"
+    )
 
 
 def _figures(times: ModelTimes) -> str:

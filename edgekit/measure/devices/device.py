@@ -107,7 +107,7 @@ class ModelTimes:
 
 @dataclass(frozen=True)
 class Answers:
-    """A phone's outputs beside the host's (LiteRT, XNNPACK) for the same ``n`` inputs.
+    """A device's outputs beside the host's (LiteRT, XNNPACK) for the same ``n`` inputs.
 
     ``max_abs`` is the largest difference as the model stores its outputs (in steps of an integer
     output; ``None`` where one side answers with no finite number and the other does not),
@@ -160,14 +160,31 @@ class DeviceFailure:
     log: Path | None = None
 
 
+@dataclass(frozen=True)
+class AnswersOnly:
+    """A device whose clock says nothing (``why``): only its answers were compared."""
+
+    device: str
+    requested: Delegate
+    engine: str
+    answers: Answers
+    why: str
+
+
+Found = DeviceLatency | DeviceFailure | AnswersOnly
+"""What came of one device."""
+
+
 class Device(Protocol):
     """Something that can time models."""
 
     @property
     def name(self) -> str:
-        """``host``, or ``adb:SERIAL``."""
+        """``host``, ``adb:SERIAL`` or ``qemu-aarch64``."""
 
-    def bench(self, models: Models, settings: BenchSettings, logs: Path) -> DeviceLatency:
+    def bench(
+        self, models: Models, settings: BenchSettings, logs: Path
+    ) -> DeviceLatency | AnswersOnly:
         """Time ``models``; raw logs go into the folder ``logs``.
 
         Raises:
