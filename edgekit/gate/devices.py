@@ -14,6 +14,7 @@ from edgekit.measure.devices.device import (
     Found,
     fallback,
 )
+from edgekit.measure.devices.prediction import surprise
 from edgekit.measure.on_devices import OnDevices
 from edgekit.recipe.schema import PhoneSpec
 
@@ -54,6 +55,7 @@ def _failed(asked: PhoneSpec, failure: DeviceFailure) -> Check:
 def _measured(asked: PhoneSpec, found: DeviceLatency) -> Iterator[Check]:
     name = f"latency.{found.device}.{asked.delegate}"
     effective, partly = found.quantized.delegation.effective, fallback(found)
+    why = "; ".join(filter(None, [partly or f"{effective} executed the graph", surprise(found)]))
     if effective is None:
         status = Status.INCONCLUSIVE
     else:
@@ -64,7 +66,7 @@ def _measured(asked: PhoneSpec, found: DeviceLatency) -> Iterator[Check]:
         limit=asked.delegate,
         value=None if effective is None else effective.value,
         status=status,
-        why=partly or f"{effective} executed the graph",
+        why=why,
     )
     yield Check(
         name=f"{name}.fit",

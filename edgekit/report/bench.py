@@ -17,6 +17,7 @@ from edgekit.measure.devices.device import (
     ModelTimes,
     fallback,
 )
+from edgekit.measure.devices.prediction import surprise
 from edgekit.report.devices import devices_to_list
 from edgekit.report.units import latency_text
 
@@ -80,6 +81,8 @@ def _lines(found: DeviceLatency) -> Iterator[tuple[str, str]]:
     elif delegation.partitions is not None:
         count = delegation.partitions
         yield "", f"{delegation.effective} in {count} partition{'s' if count > 1 else ''}"
+    if (otherwise := surprise(found)) is not None:
+        yield "yellow", otherwise
     if found.reference is not None:
         yield "", f"float      {_figures(found.reference)}"
     yield (

@@ -14,6 +14,7 @@ from edgekit.measure.devices.device import (
     ModelTimes,
     fallback,
 )
+from edgekit.measure.devices.prediction import surprise
 from edgekit.report.units import latency_text
 
 
@@ -86,6 +87,8 @@ def _latency(latency: DeviceLatency) -> dict[str, Any]:
         "graph_nodes": delegation.graph_nodes,
         "delegate_partitions": delegation.partitions,
         "fallback": fallback(latency),
+        "predicted": None if latency.predicted is None else dataclasses.asdict(latency.predicted),
+        "surprise": surprise(latency),
         **_times(latency.quantized),
         "float": None if latency.reference is None else _times(latency.reference),
         "speedup": latency.speedup,
