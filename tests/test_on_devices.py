@@ -16,9 +16,8 @@ from edgekit.recipe import load_recipe
 from edgekit.report import Report
 from tests import tiny_runs
 from tests.fake_adbd import FakePhone, write_program
-from tests.phones import FALLBACK, GPU, adb, adb_server, benchmark_program, plug
+from tests.phones import FALLBACK, GPU, benchmark_program
 
-__all__ = ["adb", "adb_server", "plug"]
 Plug = Callable[..., FakePhone]
 
 

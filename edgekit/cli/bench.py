@@ -167,5 +167,7 @@ def bench(
 
         print_bench(report, stdout_console())
     for failure in report.failures:
-        render(failure, sys.argv[1:])
+        render(failure.error, sys.argv[1:])
+        if failure.log is not None:
+            click.echo(f"  its log: {failure.log}", err=True)
     return report.exit_code

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import EdgekitError
 from edgekit.measure.devices.device import (
     Answers,
     AnswersOnly,
@@ -37,14 +36,14 @@ class BenchReport:
     logs: Path
 
     @property
-    def failures(self) -> tuple[EdgekitError, ...]:
-        """Why devices measured nothing, in their order."""
-        return tuple(each.error for each in self.devices if isinstance(each, DeviceFailure))
+    def failures(self) -> tuple[DeviceFailure, ...]:
+        """The devices that measured nothing, in their order."""
+        return tuple(each for each in self.devices if isinstance(each, DeviceFailure))
 
     @property
     def exit_code(self) -> int:
         """There is no verdict: 0, or the exit code of the first failure."""
-        return next((error.exit_code for error in self.failures), 0)
+        return next((each.error.exit_code for each in self.failures), 0)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; ``devices`` as in report.json's ``latency.devices``."""

@@ -16,10 +16,9 @@ from edgekit.cli.main import main
 from tests import tflite_models
 from tests.cli.commands import EDGEKIT, environment
 from tests.fake_adbd import FakePhone, write_program
-from tests.phones import FALLBACK, adb, adb_server, benchmark_program, plug
+from tests.phones import FALLBACK, benchmark_program
 from tests.stand_in_runtime import stand_in_runtime
 
-__all__ = ["adb", "adb_server", "plug"]
 FAST = ("--rounds", "2", "--runs", "2", "--cool-down", "0")
 
 
@@ -92,6 +91,7 @@ def test_two_phones_are_measured_at_once_and_one_may_fail(
     assert failed["measured"] is False
     assert "no space left" in failed["why"]
     assert "error: phone" in captured.err
+    assert "its log: runs/bench/" in captured.err
 
 
 def test_a_fallback_is_said_not_hidden(
