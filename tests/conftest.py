@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.phones import adb, adb_server, plug
+
+__all__ = ["adb", "adb_server", "plug"]  # fixtures of several rooms
+
 # Timing out on a busy machine says nothing about the code.
 settings.register_profile("edgekit", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("edgekit")

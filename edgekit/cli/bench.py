@@ -18,6 +18,7 @@ Examples:
   edgekit bench model.tflite --float model.float.tflite --delegate cpu
   edgekit bench model.tflite --device adb --delegate gpu --benchmark-model ./benchmark_model
   edgekit bench model.tflite --device all --delegate xnnpack --json
+  edgekit bench model.tflite --device qemu-aarch64
 
 A phone is reached by adb and runs TensorFlow Lite's benchmark_model, which you give with
 --benchmark-model or $EDGEKIT_BENCHMARK_MODEL; its raw log is kept.
@@ -30,8 +31,8 @@ There is no verdict. Exit code 4: a device or a program is missing; 1: a device 
     "--device",
     default="host",
     show_default=True,
-    metavar="host|adb[:SERIAL]|all",
-    help="This machine, the one phone, a certain phone, or every phone at once.",
+    metavar="host|adb[:SERIAL]|all|qemu-aarch64",
+    help="This machine, a phone, every phone at once, or an emulated Arm core (answers only).",
 )
 @click.option(
     "--delegate",
@@ -166,5 +167,7 @@ def bench(
 
         print_bench(report, stdout_console())
     for failure in report.failures:
-        render(failure, sys.argv[1:])
+        render(failure.error, sys.argv[1:])
+        if failure.log is not None:
+            click.echo(f"  its log: {failure.log}", err=True)
     return report.exit_code

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 
 from edgekit.errors import SessionError
 from edgekit.gate.check import Check, Status
-from edgekit.measure.devices.device import Answers, DeviceFailure, DeviceLatency, fallback
+from edgekit.measure.devices.device import (
+    Answers,
+    AnswersOnly,
+    DeviceFailure,
+    DeviceLatency,
+    Found,
+    fallback,
+)
+from edgekit.measure.devices.prediction import surprise
 from edgekit.measure.on_devices import OnDevices
 from edgekit.recipe.schema import PhoneSpec
 
@@ -17,12 +25,18 @@ def check_devices(measured: Sequence[OnDevices]) -> tuple[Check, ...]:
         check
         for entry in measured
         for found in entry.found
-        for check in (
-            [_failed(entry.asked, found)]
-            if isinstance(found, DeviceFailure)
-            else _measured(entry.asked, found)
-        )
+        for check in _checks(entry.asked, found)
     )
+
+
+def _checks(asked: PhoneSpec, found: Found) -> Iterator[Check]:
+    match found:
+        case DeviceFailure():
+            yield _failed(asked, found)
+        case AnswersOnly():
+            yield _answers(f"latency.{found.device}.{asked.delegate}.answers", asked, found.answers)
+        case DeviceLatency():
+            yield from _measured(asked, found)
 
 
 def _failed(asked: PhoneSpec, failure: DeviceFailure) -> Check:
@@ -41,6 +55,7 @@ def _failed(asked: PhoneSpec, failure: DeviceFailure) -> Check:
 def _measured(asked: PhoneSpec, found: DeviceLatency) -> Iterator[Check]:
     name = f"latency.{found.device}.{asked.delegate}"
     effective, partly = found.quantized.delegation.effective, fallback(found)
+    why = "; ".join(filter(None, [partly or f"{effective} executed the graph", surprise(found)]))
     if effective is None:
         status = Status.INCONCLUSIVE
     else:
@@ -51,7 +66,7 @@ def _measured(asked: PhoneSpec, found: DeviceLatency) -> Iterator[Check]:
         limit=asked.delegate,
         value=None if effective is None else effective.value,
         status=status,
-        why=partly or f"{effective} executed the graph",
+        why=why,
     )
     yield Check(
         name=f"{name}.fit",
@@ -84,6 +99,6 @@ def _answers(name: str, asked: PhoneSpec, answers: Answers | None) -> Check:
         limit=limit,
         value=answers.agreement,
         status=Status.PASS if holds else Status.FAIL,
-        why=f"the phone's largest output is this machine's on {same} of {answers.n} samples; "
+        why=f"the device's largest output is this machine's on {same} of {answers.n} samples; "
         f"outputs differ by {gap}",
     )

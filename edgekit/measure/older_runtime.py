@@ -127,7 +127,9 @@ def measure_older_runtime(
     quantized = fidelity(reference, newer, primary=primary, classification=False)
     runtime = RUNTIME
     try:
-        answers, runtime = _run(opened(), file, recorder.feeds, threads=litert.info.threads)
+        answers, runtime = answers_elsewhere(
+            opened(), file, recorder.feeds, threads=litert.info.threads
+        )
         older = predict(_Replay(litert.info, answers), samples)
         lost = fidelity(reference, older, primary=primary, classification=False)
         between = fidelity(newer, older, primary=primary, classification=classification)
@@ -177,10 +179,15 @@ def _changed(newer: Array, older: Array, ids: Sequence[str], lead: float) -> tup
     return tuple(name for name, led in zip(ids, led_by, strict=True) if led > lead)
 
 
-def _run(
+def answers_elsewhere(
     environment: Environment, file: Path, feeds: Sequence[Feeds], *, threads: int
 ) -> tuple[list[dict[str, Array]], str]:
-    """The older runtime's answers to each of ``feeds``, and what it calls itself."""
+    """The answers of the tflite-runtime in ``environment`` to each of ``feeds``, and what it calls
+    itself.
+
+    Raises:
+        WorkerError: it refused the file, crashed, took too long; see ``WorkerError.details``.
+    """
     with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
         folder = Path(name)
         request = {

@@ -15,6 +15,7 @@ from edgekit.measure.devices.device import (
     Delegate,
     DeviceFailure,
     DeviceLatency,
+    Found,
     Models,
 )
 from edgekit.measure.devices.select import bench_devices, open_devices
@@ -33,7 +34,7 @@ class OnDevices:
     """One entry of ``latency.devices``, and what each phone it names measured."""
 
     asked: PhoneSpec
-    found: tuple[DeviceLatency | DeviceFailure, ...]
+    found: tuple[Found, ...]
 
 
 def measure_on_devices(
@@ -62,9 +63,7 @@ def measure_on_devices(
     return tuple(measured)
 
 
-def _measure(
-    run: Run, phone: PhoneSpec, models: Models
-) -> tuple[DeviceLatency | DeviceFailure, ...]:
+def _measure(run: Run, phone: PhoneSpec, models: Models) -> tuple[Found, ...]:
     delegate, tool = Delegate(phone.delegate), run.recipe.latency.benchmark_model
     settings = BenchSettings(
         delegate=delegate,
@@ -76,15 +75,17 @@ def _measure(
     logs: Path = models.quantized.parent / LOGS
     try:
         given = None if tool is None else fetch(tool, sha256=None, progress=run.progress)
-        return bench_devices(open_devices(phone.device, given), models, settings, logs)
+        return bench_devices(
+            open_devices(phone.device, given, run.progress), models, settings, logs
+        )
     except EdgekitError as error:
         return (DeviceFailure(phone.device, delegate, error),)
 
 
-def _remark_on(run: Run, phone: PhoneSpec, found: DeviceLatency | DeviceFailure) -> None:
+def _remark_on(run: Run, phone: PhoneSpec, found: Found) -> None:
     if isinstance(found, DeviceFailure):
         hint = "" if found.error.hint is None else f". {' '.join(found.error.hint.split())}"
         run.warn(f"{found.device}, {phone.delegate}: not measured: {found.error.message}{hint}")
         return
-    for warning in found.warnings:
+    for warning in found.warnings if isinstance(found, DeviceLatency) else ():
         run.warn(f"{found.device}, {phone.delegate}: {warning}")

@@ -12,9 +12,9 @@ from edgekit.types import ArtefactFormat
 def _devices_are_phones(recipe: Recipe) -> Findings:
     for index, phone in enumerate(recipe.latency.devices):
         name = phone.device
-        if name in ("adb", "all") or (name.startswith("adb:") and name != "adb:"):
+        if name in ("adb", "all", "qemu-aarch64") or (name.startswith("adb:") and name != "adb:"):
             continue
-        hint = "write adb, adb:SERIAL or all"
+        hint = "write adb, adb:SERIAL, all or qemu-aarch64"
         if name == "host":
             hint = "remove it: this machine's latency is measured anyway"
         yield Finding(("latency", "devices", index, "device"), f"'{name}' is no phone", hint)

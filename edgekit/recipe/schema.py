@@ -520,7 +520,10 @@ class PhoneSpec:
 
     device: str = field(
         default="adb",
-        metadata=_doc("'adb' (the only phone), 'adb:SERIAL', or 'all' (every phone, at once)"),
+        metadata=_doc(
+            "'adb' (the only phone), 'adb:SERIAL', 'all' (every phone), or 'qemu-aarch64' "
+            "(answers only)"
+        ),
     )
     delegate: Literal["cpu", "xnnpack", "gpu", "nnapi"] = field(
         default="xnnpack", metadata=_doc("what is to execute the graph")

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import EdgekitError
 from edgekit.measure.devices.device import (
+    Answers,
+    AnswersOnly,
     DeviceFailure,
     DeviceLatency,
+    Found,
     ModelTimes,
     fallback,
 )
+from edgekit.measure.devices.prediction import surprise
 from edgekit.report.devices import devices_to_list
 from edgekit.report.units import latency_text
 
@@ -29,18 +32,18 @@ class BenchReport:
 
     model: Path
     reference: Path | None
-    devices: tuple[DeviceLatency | DeviceFailure, ...]
+    devices: tuple[Found, ...]
     logs: Path
 
     @property
-    def failures(self) -> tuple[EdgekitError, ...]:
-        """Why devices measured nothing, in their order."""
-        return tuple(each.error for each in self.devices if isinstance(each, DeviceFailure))
+    def failures(self) -> tuple[DeviceFailure, ...]:
+        """The devices that measured nothing, in their order."""
+        return tuple(each for each in self.devices if isinstance(each, DeviceFailure))
 
     @property
     def exit_code(self) -> int:
         """There is no verdict: 0, or the exit code of the first failure."""
-        return next((error.exit_code for error in self.failures), 0)
+        return next((each.error.exit_code for each in self.failures), 0)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; ``devices`` as in report.json's ``latency.devices``."""
@@ -61,6 +64,11 @@ def print_bench(report: BenchReport, console: Console) -> None:
             console.print(Text(f"{each.model} ({each.device})", style="bold"))
             for style, line in _lines(each):
                 console.print(Text(f"  {line}", style=style))
+        if isinstance(each, AnswersOnly):
+            console.print(Text(each.device, style="bold"))
+            console.print(Text(f"  {each.engine}"))
+            console.print(Text(f"  {_answers(each.answers)}"))
+            console.print(Text(f"  {each.why}", style="dim"))
 
 
 def _lines(found: DeviceLatency) -> Iterator[tuple[str, str]]:
@@ -72,6 +80,8 @@ def _lines(found: DeviceLatency) -> Iterator[tuple[str, str]]:
     elif delegation.partitions is not None:
         count = delegation.partitions
         yield "", f"{delegation.effective} in {count} partition{'s' if count > 1 else ''}"
+    if (otherwise := surprise(found)) is not None:
+        yield "yellow", otherwise
     if found.reference is not None:
         yield "", f"float      {_figures(found.reference)}"
     yield (
@@ -82,20 +92,24 @@ def _lines(found: DeviceLatency) -> Iterator[tuple[str, str]]:
     if found.speedup is not None:
         yield "", f"speed-up   {found.speedup:.2f} x [{found.ci_low:.2f}, {found.ci_high:.2f}]"
     if found.answers is not None:
-        answers = found.answers
-        unit = " steps" if answers.integer else ""
-        gap = "no finite number" if answers.max_abs is None else f"{answers.max_abs:.3g}{unit}"
-        yield (
-            "",
-            f"answers    same class on {answers.agreement:.0%} of {answers.n} inputs, at most "
-            f"{gap} from this host's",
-        )
+        yield "", _answers(found.answers)
     if found.unfit is not None:
         yield "yellow", f"not to be believed: {found.unfit}; measured {found.attempts} times"
     for warning in found.warnings:
         yield "yellow", f"warning: {warning}"
     if found.log is not None:
         yield "dim", f"log: {found.log}"
+
+
+def _answers(answers: Answers) -> str:
+    if answers.max_abs == 0:
+        return f"answers    to {answers.n} inputs are this host's bit for bit"
+    unit = " steps" if answers.integer else ""
+    gap = "no finite number" if answers.max_abs is None else f"{answers.max_abs:.3g}{unit}"
+    return (
+        f"answers    same class on {answers.agreement:.0%} of {answers.n} inputs, at most {gap} "
+        "from this host's"
+    )
 
 
 def _figures(times: ModelTimes) -> str:

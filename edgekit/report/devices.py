@@ -7,24 +7,37 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgekit.measure.devices.device import (
+    AnswersOnly,
     DeviceFailure,
     DeviceLatency,
+    Found,
     ModelTimes,
     fallback,
 )
+from edgekit.measure.devices.prediction import surprise
 from edgekit.report.units import latency_text
 
 
-def devices_to_list(found: Sequence[DeviceLatency | DeviceFailure]) -> list[dict[str, Any]]:
+def devices_to_list(found: Sequence[Found]) -> list[dict[str, Any]]:
     """JSON-able; one that measured nothing has ``measured: false`` and ``why``."""
-    return [_failure(each) if isinstance(each, DeviceFailure) else _latency(each) for each in found]
+    return [_to_dict(each) for each in found]
+
+
+def _to_dict(found: Found) -> dict[str, Any]:
+    match found:
+        case DeviceFailure():
+            return _failure(found)
+        case AnswersOnly():
+            return _answers_only(found)
+    return _latency(found)
 
 
 def device_row(found: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """What was measured, float, quantized and change, for tables, of an item of the list."""
     requested = found["delegate_requested"]
     if not found["measured"]:
-        return (f"{found['device']}, {requested}", "", "", "not measured")
+        what = "answers only" if "answers" in found else "not measured"
+        return (f"{found['device']}, {requested}", "", "", what)
     change = ""
     if found["speedup"] is not None:
         change = f"{found['speedup']:.2f} x [{found['ci_low']:.2f}, {found['ci_high']:.2f}]"
@@ -47,6 +60,17 @@ def _failure(failure: DeviceFailure) -> dict[str, Any]:
     }
 
 
+def _answers_only(found: AnswersOnly) -> dict[str, Any]:
+    return {
+        "device": found.device,
+        "measured": False,
+        "why": found.why,
+        "engine": found.engine,
+        "delegate_requested": found.requested.value,
+        "answers": dataclasses.asdict(found.answers),
+    }
+
+
 def _latency(latency: DeviceLatency) -> dict[str, Any]:
     delegation = latency.quantized.delegation
     return {
@@ -63,6 +87,8 @@ def _latency(latency: DeviceLatency) -> dict[str, Any]:
         "graph_nodes": delegation.graph_nodes,
         "delegate_partitions": delegation.partitions,
         "fallback": fallback(latency),
+        "predicted": None if latency.predicted is None else dataclasses.asdict(latency.predicted),
+        "surprise": surprise(latency),
         **_times(latency.quantized),
         "float": None if latency.reference is None else _times(latency.reference),
         "speedup": latency.speedup,

@@ -16,9 +16,9 @@ from edgekit.cli.main import main
 from tests import tflite_models
 from tests.cli.commands import EDGEKIT, environment
 from tests.fake_adbd import FakePhone, write_program
-from tests.phones import FALLBACK, adb, adb_server, benchmark_program, plug
+from tests.phones import FALLBACK, benchmark_program
+from tests.stand_in_runtime import stand_in_runtime
 
-__all__ = ["adb", "adb_server", "plug"]
 FAST = ("--rounds", "2", "--runs", "2", "--cool-down", "0")
 
 
@@ -91,6 +91,7 @@ def test_two_phones_are_measured_at_once_and_one_may_fail(
     assert failed["measured"] is False
     assert "no space left" in failed["why"]
     assert "error: phone" in captured.err
+    assert "its log: runs/bench/" in captured.err
 
 
 def test_a_fallback_is_said_not_hidden(
@@ -165,6 +166,24 @@ def test_a_broken_model_is_a_failure_of_the_model(
     (host,) = json.loads(captured.out)["devices"]
     assert host["measured"] is False
     assert "broken.tflite cannot be loaded" in captured.err
+
+
+def test_an_emulated_core_gives_answers_and_no_latency(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select = "edgekit.measure.devices.select"
+    monkeypatch.setattr(f"{select}.arm_python", lambda cache, progress: files)
+    monkeypatch.setattr(f"{select}.QemuEnvironment", stand_in_runtime)
+
+    assert main(["bench", "q.tflite", "--device", "qemu-aarch64", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["devices"]
+    assert found["measured"] is False
+    assert "median_ms" not in found
+    assert found["answers"] == {"n": 4, "agreement": 1.0, "max_abs": 0.0, "integer": True}
+
+    (files / "workers").rename(files / "first")
+    assert main(["bench", "q.tflite", "--device", "qemu-aarch64", "-q"]) == 0
+    assert "4 inputs are this host's bit for bit" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -11,10 +11,12 @@ from edgekit.gate.check import Check, Status
 from edgekit.gate.devices import check_devices
 from edgekit.measure.devices.device import (
     Answers,
+    AnswersOnly,
     Delegate,
     Delegation,
     DeviceFailure,
     DeviceLatency,
+    Found,
     ModelTimes,
 )
 from edgekit.measure.on_devices import OnDevices
@@ -45,7 +47,7 @@ FOUND = DeviceLatency(
 )
 
 
-def checks(found: DeviceLatency | DeviceFailure, **asked: object) -> dict[str, Check]:
+def checks(found: Found, **asked: object) -> dict[str, Check]:
     phone = replace(PhoneSpec(delegate="gpu", answers=4), **asked)  # type: ignore[arg-type]
     prefix = "latency.adb:X.gpu"
     return {
@@ -102,6 +104,15 @@ def test_a_delegate_that_answers_otherwise_is_caught(
     assert check.status is status
     assert why in check.why
     assert check.required is (answers is not None)
+
+
+def test_a_device_that_only_answers_is_held_to_that_alone() -> None:
+    exact = Answers(4, 1.0, 0.0, integer=True)
+
+    made = checks(AnswersOnly("adb:X", Delegate.GPU, "an engine", exact, "no clock"))
+
+    assert list(made) == [".answers"]
+    assert made[".answers"].status is Status.PASS
 
 
 def test_answers_that_nobody_asked_for_are_no_check() -> None:

@@ -1,4 +1,4 @@
-"""Latency on devices: this host, or phones that adb reaches.
+"""Latency on devices: this host, or phones that adb reaches; answers of an emulated Arm core.
 
 ::
 
@@ -10,5 +10,9 @@
     benchmark_tool.py the user's program itself: where it is, whether it fits, why it failed
     answers.py        a phone's outputs beside the host's
     adb.py            a phone behind the seam: rounds in turns, again where they cannot be believed
+    belief.py         from rounds to figures, and whether they can be believed
+    tflite_runtime.py tflite-runtime in its isolated environment, for the host
+    arm_tree.py       an arm64 Debian with LiteRT, and the qemu that runs its programs
+    qemu.py           that behind the seam
     select.py         from ``host``, ``adb:SERIAL``, ``all`` to devices, and all of them at once
 """

@@ -27,6 +27,7 @@ from edgekit.measure.devices.device import (
 )
 from edgekit.measure.devices.phone import Phone
 from edgekit.measure.devices.phone_facts import SCRIPT, nnapi_warning, parse_facts, throttled
+from edgekit.measure.devices.prediction import predict
 from edgekit.runtimes.turns import turns
 
 
@@ -93,6 +94,7 @@ class AdbDevice:
             serial=serial,
             model=" ".join(filter(None, map(before.get, ("manufacturer", "model")))) or serial,
             requested=settings.delegate,
+            predicted=predict(models.quantized, settings.delegate),
             engine=TOOL,
             engine_sha256=hashlib.sha256(self._tool.read_bytes()).hexdigest(),
             quantized=quantized,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -52,28 +53,43 @@ def compare_answers(file: Path, inputs: Sequence[Feeds], raw: Sequence[bytes]) -
     Raises:
         DeviceError: the sizes do not fit the model.
     """
-    same, largest, integer = 0, 0.0, True
     with open_session(file) as session:
-        for feeds, content in zip(inputs, raw, strict=True):
-            here = [session.run(feeds)[info.name] for info in session.info.outputs]
-            wanted = sum(array.nbytes for array in here)
-            if len(content) != wanted:
-                raise DeviceError(
-                    f"the phone answered with {len(content)} bytes, {file.name} gives {wanted}"
-                )
-            start = 0
-            for number, array in enumerate(here):
-                there = np.frombuffer(content, array.dtype, array.size, start)
-                start += array.nbytes
-                largest = max(largest, _gap(there.astype(np.float64), array.ravel()))
-                integer &= array.dtype.kind in "iu"
-                if number == 0:
-                    same += int(there.argmax() == array.argmax())
+        names = [info.name for info in session.info.outputs]
+        answers = [session.run(feeds) for feeds in inputs]
+    here = [[answer[name] for name in names] for answer in answers]
+    there = []
+    for arrays, content in zip(here, raw, strict=True):
+        wanted = sum(array.nbytes for array in arrays)
+        if len(content) != wanted:
+            raise DeviceError(
+                f"the phone answered with {len(content)} bytes, {file.name} gives {wanted}"
+            )
+        ends = list(accumulate(array.nbytes for array in arrays))
+        there.append(
+            [
+                np.frombuffer(content, array.dtype, array.size, end - array.nbytes)
+                for array, end in zip(arrays, ends, strict=True)
+            ]
+        )
+    return compare_arrays(here, there)
+
+
+def compare_arrays(here: Sequence[Sequence[Array]], there: Sequence[Sequence[Array]]) -> Answers:
+    """All outputs for each input, the primary one first, on this host and elsewhere."""
+    gaps = [
+        _gap(other.astype(np.float64).ravel(), one.ravel())
+        for ones, others in zip(here, there, strict=True)
+        for one, other in zip(ones, others, strict=True)
+    ]
+    same = sum(
+        int(one[0].argmax() == other[0].argmax()) for one, other in zip(here, there, strict=True)
+    )
+    largest = max(gaps)
     return Answers(
-        n=len(raw),
-        agreement=same / len(raw),
+        n=len(here),
+        agreement=same / len(here),
         max_abs=largest if math.isfinite(largest) else None,
-        integer=integer,
+        integer=all(array.dtype.kind in "iu" for array in here[0]),
     )
 
 

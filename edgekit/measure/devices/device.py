@@ -79,6 +79,16 @@ class Delegation:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """What a delegate is expected to take, from the file alone: ``nodes`` of ``graph_nodes``, in
+    ``partitions`` pieces."""
+
+    nodes: int
+    graph_nodes: int
+    partitions: int
+
+
+@dataclass(frozen=True)
 class ModelTimes:
     """One model on one device.
 
@@ -107,7 +117,7 @@ class ModelTimes:
 
 @dataclass(frozen=True)
 class Answers:
-    """A phone's outputs beside the host's (LiteRT, XNNPACK) for the same ``n`` inputs.
+    """A device's outputs beside the host's (LiteRT, XNNPACK) for the same ``n`` inputs.
 
     ``max_abs`` is the largest difference as the model stores its outputs (in steps of an integer
     output; ``None`` where one side answers with no finite number and the other does not),
@@ -125,7 +135,8 @@ class DeviceLatency:
     """What one device measured, how, and whether it can be believed (``unfit`` says why not).
 
     ``speedup`` is float time / quantized time with its 95 % interval. ``before`` and ``after``
-    are the device's facts; ``engine`` is what ran the models, ``engine_sha256`` its file's.
+    are the device's facts, ``predicted`` is what the requested delegate was expected to take of
+    the quantized file; ``engine`` is what ran the models, ``engine_sha256`` its file's.
     """
 
     device: str
@@ -142,6 +153,7 @@ class DeviceLatency:
     ci_low: float | None = None
     ci_high: float | None = None
     unfit: str | None = None
+    predicted: Prediction | None = None
     engine_sha256: str | None = None
     before: Mapping[str, str] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
@@ -160,14 +172,31 @@ class DeviceFailure:
     log: Path | None = None
 
 
+@dataclass(frozen=True)
+class AnswersOnly:
+    """A device whose clock says nothing (``why``): only its answers were compared."""
+
+    device: str
+    requested: Delegate
+    engine: str
+    answers: Answers
+    why: str
+
+
+Found = DeviceLatency | DeviceFailure | AnswersOnly
+"""What came of one device."""
+
+
 class Device(Protocol):
     """Something that can time models."""
 
     @property
     def name(self) -> str:
-        """``host``, or ``adb:SERIAL``."""
+        """``host``, ``adb:SERIAL`` or ``qemu-aarch64``."""
 
-    def bench(self, models: Models, settings: BenchSettings, logs: Path) -> DeviceLatency:
+    def bench(
+        self, models: Models, settings: BenchSettings, logs: Path
+    ) -> DeviceLatency | AnswersOnly:
         """Time ``models``; raw logs go into the folder ``logs``.
 
         Raises:

@@ -19,6 +19,7 @@ from edgekit.measure.devices.device import (
     DeviceLatency,
     Models,
 )
+from edgekit.measure.devices.prediction import predict
 from edgekit.measure.devices.tflite_runtime import TFLiteRuntimeSession
 from edgekit.measure.host import this_host
 from edgekit.measure.latency import engine
@@ -81,6 +82,7 @@ class HostDevice:
                 serial=None,
                 model=before["cpu"],
                 requested=settings.delegate,
+                predicted=predict(models.quantized, settings.delegate),
                 engine=engine(sessions[0]),
                 quantized=quantized,
                 reference=reference,

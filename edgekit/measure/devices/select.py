@@ -6,34 +6,41 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from edgekit.cache import Cache
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.measure.devices.adb import AdbDevice, log_file
 from edgekit.measure.devices.adb_client import AdbClient, choose_phones, find_adb
+from edgekit.measure.devices.arm_tree import arm_python
 from edgekit.measure.devices.benchmark_tool import find_benchmark_model
 from edgekit.measure.devices.device import (
     BenchSettings,
     Device,
     DeviceFailure,
-    DeviceLatency,
+    Found,
     Models,
 )
 from edgekit.measure.devices.host import HostDevice
-from edgekit.progress import Progress
+from edgekit.measure.devices.qemu import NAME as QEMU
+from edgekit.measure.devices.qemu import QemuDevice, QemuEnvironment
+from edgekit.progress import Progress, SilentProgress
 
 HOST, ADB, ALL = "host", "adb", "all"
 
 
 def check_selector(text: str) -> None:
     """Raise UsageError unless ``text`` is one of the forms that ``open_devices`` knows."""
-    if text not in (HOST, ADB, ALL) and not (text.startswith("adb:") and text != "adb:"):
+    if text not in (HOST, ADB, ALL, QEMU) and not (text.startswith("adb:") and text != "adb:"):
         raise UsageError(
             f"there is no device '{text}'",
-            hint="host, adb (the only phone), adb:SERIAL, or all (every phone); see: adb devices",
+            hint="host, adb (the only phone), adb:SERIAL, all (every phone; see: adb devices), or "
+            f"{QEMU} (answers only)",
         )
 
 
 def open_devices(
-    text: str, benchmark_model: Path | None, progress: Progress | None = None
+    text: str,
+    benchmark_model: Path | None,
+    progress: Progress = SilentProgress(),  # noqa: B008 - it has no state
 ) -> list[Device]:
     """The devices that ``text`` names; a phone may turn out not to be usable.
 
@@ -44,6 +51,8 @@ def open_devices(
     check_selector(text)
     if text == HOST:
         return [HostDevice(progress)]
+    if text == QEMU:
+        return [QemuDevice(lambda: QemuEnvironment(arm_python(Cache(), progress)))]
     program = find_adb()
     serial = text.removeprefix("adb:") if text.startswith("adb:") else None
     phones = choose_phones(AdbClient(program).attached(), serial, all_of_them=text == ALL)
@@ -54,10 +63,10 @@ def open_devices(
 
 def bench_devices(
     devices: Sequence[Device], models: Models, settings: BenchSettings, logs: Path
-) -> tuple[DeviceLatency | DeviceFailure, ...]:
+) -> tuple[Found, ...]:
     """Measure on all ``devices`` at once, in their order; the failure of one is no other's."""
 
-    def bench(device: Device) -> DeviceLatency | DeviceFailure:
+    def bench(device: Device) -> Found:
         try:
             return device.bench(models, settings, logs)
         except UsageError:
