@@ -12,6 +12,7 @@ from edgekit.measure.older_runtime import LOSS_MAX_DB, OlderRuntime
 from edgekit.measure.size import Size
 from edgekit.methods import METHODS
 from edgekit.numerics.fidelity import Fidelity
+from edgekit.numerics.intervals import Interval, samples_to_decide
 from edgekit.recipe.schema import GateSpec, QuantizeSpec
 from edgekit.tasks.task import MetricAccuracy
 from edgekit.types import RAISED_TO_FLOAT, ArtefactFacts, ArtefactFormat, FloatOp
@@ -195,8 +196,19 @@ def _accuracy(gate: GateSpec, accuracy: Mapping[str, MetricAccuracy]) -> Iterato
         value=top1.drop,
         status=status,
         why=f"the 95 % interval {top1.ci_low:+.3f} to {top1.ci_high:+.3f} lies {word} the limit "
-        f"({top1.n} labelled samples)",
+        f"({top1.n} labelled samples{_would_decide(top1, limit, status)})",
     )
+
+
+def _would_decide(metric: MetricAccuracy, limit: float, status: Status) -> str:
+    if status is not Status.INCONCLUSIVE:
+        return ""
+    interval = Interval(metric.ci_low, metric.ci_high)
+    count = samples_to_decide(metric.drop, interval, metric.n, limit)
+    if count is None:
+        return "; no number of them would decide, for the estimate is the limit"
+    digits = 10 ** max(len(str(count)) - 2, 0)
+    return f"; about {-(-count // digits) * digits:,} such would decide"
 
 
 def _latency(gate: GateSpec, latency: HostLatency | None, host: Host) -> Iterator[Check]:

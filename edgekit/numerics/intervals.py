@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -101,6 +101,19 @@ def bootstrap_ratio_of_medians(
     tail = (1 - confidence) / 2
     low, high = np.quantile(ratios, (tail, 1 - tail))
     return Interval(float(low), float(high))
+
+
+def samples_to_decide(estimate: float, interval: Interval, n: int, limit: float) -> int | None:
+    """About how many samples put the whole interval on one side of ``limit``, if they are like the
+    ``n`` that ``estimate`` and ``interval`` come from: widths go with one over the root of their
+    number. ``None`` where the estimate lies at the limit, and no number would do."""
+    apart = abs(limit - estimate)
+    if interval.high <= limit or interval.low > limit:
+        return n
+    width = interval.high - estimate if estimate < limit else estimate - interval.low
+    if apart <= 1e-6 * width:
+        return None
+    return ceil(n * (width / apart) ** 2)
 
 
 def _z(confidence: float) -> float:

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.numerics.intervals import bootstrap_ratio_of_medians, paired_difference, wilson
+from edgekit.numerics.intervals import (
+    Interval,
+    bootstrap_ratio_of_medians,
+    paired_difference,
+    samples_to_decide,
+    wilson,
+)
 
 Z = 1.959963984540054
 
@@ -147,3 +153,27 @@ def test_impossible_counts_are_refused() -> None:
         bootstrap_ratio_of_medians(np.ones(1), np.ones(1), seed=0)
     with pytest.raises(UsageError, match="positive"):
         bootstrap_ratio_of_medians(np.ones(2), np.zeros(2), seed=0)
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(200, 2000), st.floats(0, 0.05))
+def test_so_many_more_of_the_same_decide(lost: int, won: int, n: int, limit: float) -> None:
+    interval, estimate = paired_difference(lost, won, n), (lost - won) / n
+    count = samples_to_decide(estimate, interval, n, limit)
+    if count is None:
+        assert abs(estimate - limit) < 1e-6
+        return
+    assert count >= n
+    # Whole samples only, at rates that are those seen to a tenth of a sample in the first n.
+    times = count / n
+    if times > 1e4:
+        return
+    decided = paired_difference(round(lost * times), round(won * times), count)
+    spare = 0.1 / n + 0.1 * abs(limit - estimate)
+    assert decided.high <= limit + spare or decided.low > limit - spare
+
+
+def test_of_a_decided_interval_no_more_are_needed() -> None:
+    assert samples_to_decide(0.0, Interval(-0.01, 0.01), 100, 0.02) == 100
+    assert samples_to_decide(0.05, Interval(0.03, 0.07), 100, 0.02) == 100
+    assert samples_to_decide(0.02, Interval(0.0, 0.04), 100, 0.02) is None
+    assert samples_to_decide(0.01, Interval(-0.01, 0.03), 100, 0.02) == 400
