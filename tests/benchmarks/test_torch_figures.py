@@ -26,7 +26,6 @@ from edgekit.methods import load_method
 from edgekit.numerics.intervals import paired_difference
 from edgekit.recipe.schema import InputSpec, QuantizeSpec
 from edgekit.runtimes.predict import Predictions
-from edgekit.tasks.classification import Classification
 from tests.methods.torch_jobs import torch_job
 
 IMAGE = InputSpec("image", (1, 3, 12, 12), layout="NCHW")
@@ -160,12 +159,13 @@ def test_a_drop_is_what_a_report_says_of_the_same_answers():
     answers = (reference + rng.normal(size=reference.shape))[:50]
     found = drop(reference, answers, labels)
     ids = tuple(map(str, range(50)))
-    scored = Classification().score(
+    scored = measure_accuracy(
+        EvaluateSpec(dataset="any"),
         Predictions(outputs={"y": reference[:50]}, ids=ids, labels=labels[:50]),
         Predictions(outputs={"y": answers}, ids=ids, labels=labels[:50]),
-        "y",
+        primary="y",
     )["top1"]
-    assert found == reported_drop({"top1": vars(scored)})
+    assert found == reported_drop({"top1": scored.to_dict()})
     assert found.n == 50
     assert found.points == pytest.approx(100 * scored.drop)
     assert f"drop {100 * scored.drop:.2f} [" in str(found)
