@@ -22,9 +22,10 @@ from benchmarks.torch_job import TorchJob
 from benchmarks.torch_run import Direct, drop, reported_drop
 from benchmarks.torch_static import fidelity, program_size
 from benchmarks.torch_tuned import tuned
+from edgekit.measure.accuracy import measure_accuracy
 from edgekit.methods import load_method
 from edgekit.numerics.intervals import paired_difference
-from edgekit.recipe.schema import InputSpec, QuantizeSpec
+from edgekit.recipe.schema import EvaluateSpec, InputSpec, QuantizeSpec
 from edgekit.runtimes.predict import Predictions
 from tests.methods.torch_jobs import torch_job
 
