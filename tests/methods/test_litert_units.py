@@ -35,7 +35,7 @@ def test_what_only_moves_values_is_raised_with_both_its_sides() -> None:
 
 
 def test_layers_beside_an_operator_without_int16_are_raised_to_float_only() -> None:
-    graph = parse_graph(mixed_graphs.around("HARD_SWISH"))
+    graph = parse_graph(mixed_graphs.around("ELU"))
     assert units(graph, _shares(graph), "int16", ()) == []
     assert [unit.layer for unit in units(graph, _shares(graph), "float32", ())] == ["conv", "act"]
 

@@ -133,6 +133,8 @@ def test_what_the_runtime_said_before_it_died_is_told(tmp_path: Path, path: Path
     (fake / "__init__.py").write_text("")
     (fake / "interpreter.py").write_text(
         "import os\n"
+        "class OpResolverType:\n"
+        "    AUTO = BUILTIN_WITHOUT_DEFAULT_DELEGATES = 0\n"
         "def Interpreter(**options):\n"
         "    os.write(2, b'F0000 check failed: everything\\n')\n"
         "    os.abort()\n"
