@@ -92,11 +92,15 @@ def test_the_better_one_is_kept_and_the_other_stands_beside_it(
     assert report.alternatives["coarse"].size.bytes == sizes["coarse"]
     assert sorted(path.name for path in (home / "out").iterdir()) == [
         "contract.json",
+        "evidence.json",
+        "junit.xml",
         "manifest.json",
         "model.coarse.tflite",
         "model.float.tflite",
         "model.tflite",
+        "report.html",
         "report.json",
+        "report.md",
     ]
 
 
