@@ -78,6 +78,7 @@ def test_a_difference_is_the_largest_and_no_number_is_none(
 
 @pytest.mark.slow
 @pytest.mark.network
+@pytest.mark.timeout(900)
 def test_arms_dot_product_kernels_are_this_hosts_bit_for_bit(
     models: Models, tmp_path: Path
 ) -> None:
