@@ -6,15 +6,24 @@ model's one input and one output, and several are told apart by their shapes.
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from edgekit.artefact import open_artefact
+from edgekit.cache import file_sha256
 from edgekit.errors import MismatchError, UsageError
 from edgekit.inspection import file_format
+from edgekit.recipe.schema import ModuleRule
 from edgekit.report.saved import read_run
+from edgekit.runs.manifest import FILE as MANIFEST_FILE
+from edgekit.sources.source import SourceModel
+from edgekit.tflite.float_rules import kept_float
+from edgekit.tflite.graph import parse_graph
+from edgekit.tflite.names import unique_names
+from edgekit.tflite.rewrite import rewrite_for_int8
 from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFormat, TensorInfo
 
 GIVEN = "given"
@@ -31,14 +40,12 @@ def given_artefact(model: Path, folder: Path) -> Artefact:
     Raises:
         UsageError: there is none, or it is of a kind that cannot be judged by itself.
     """
-    method, notes, file = GIVEN, {}, model
+    method, file = GIVEN, model
     if model.is_dir():
         report = read_run(model).report
-        file, method = model / report["artefact"]["path"], report["method"]
-        kept = {
-            op["layer"]: op["why"] for op in report["artefact"]["float_ops"] or () if "why" in op
-        }
-        notes = {KEPT_FLOAT: {layer: why for layer, why in kept.items() if why is not None}}
+        file = model / report["artefact"]["path"]
+        if _is_as_made(file):
+            method = report["method"]
     found = file_format(file)
     if found not in RUNTIMES:
         raise UsageError(
@@ -47,7 +54,28 @@ def given_artefact(model: Path, folder: Path) -> Artefact:
         )
     copy = folder / f"model.{found.value}"
     shutil.copyfile(file, copy)
-    return Artefact(copy, found, method, RUNTIMES[found], notes)
+    return Artefact(copy, found, method, RUNTIMES[found])
+
+
+def _is_as_made(file: Path) -> bool:
+    """Whether ``file`` in a run folder is still the one that the run wrote."""
+    try:
+        outputs = json.loads((file.parent / MANIFEST_FILE).read_text(encoding="utf-8"))["outputs"]
+        return bool(outputs[file.name]["sha256"] == file_sha256(file))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False  # then it is a file like any other
+
+
+def left_float(artefact: Artefact, model: SourceModel, modules: Sequence[ModuleRule]) -> Artefact:
+    """``artefact`` with the layers that the recipe's rules leave float in ``model``, the float
+    ``.tflite``: the recipe says so, whatever a report claims.
+
+    Raises:
+        RecipeError: a rule matches no operator.
+    """
+    data, _ = rewrite_for_int8(unique_names(model.files["model"].read_bytes()))
+    kept = kept_float(parse_graph(data), modules)
+    return replace(artefact, notes={**artefact.notes, KEPT_FLOAT: kept}) if kept else artefact
 
 
 def with_ends(

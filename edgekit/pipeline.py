@@ -22,7 +22,7 @@ from edgekit.errors import DataError, EdgekitError
 from edgekit.gate.baseline import check_baseline
 from edgekit.gate.devices import check_devices
 from edgekit.gate.limits import check_limits
-from edgekit.given import given_artefact, with_ends
+from edgekit.given import given_artefact, left_float, with_ends
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import measure
 from edgekit.methods import METHODS, load_method
@@ -183,8 +183,10 @@ def take(run: Run, model: Path, folder: Path) -> Made:
     method = TO_FLOAT[artefact.format]
     (plan, *_) = make_plans(source.kind, replace(recipe.quantize, method=method)).plans
     _, reached = first_that_holds(run, crossings, plan)
-    asked = make_plans(source.kind, recipe.quantize).plans
-    promises = all(METHODS[plan.method].full_integer for plan in asked)
+    asked = {plan.method for plan in make_plans(source.kind, recipe.quantize).plans}
+    if artefact.format is ArtefactFormat.TFLITE and method in asked:
+        artefact = left_float(artefact, reached.model, recipe.quantize.modules)
+    promises = all(METHODS[each].full_integer for each in asked)
     quantized = Quantized(artefact, baseline=reached.model, calibration_cached=False)
     return Made(source, labels, data, reached.hops, quantized, promises)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,25 @@ def test_what_a_run_made_is_judged_as_the_run_judged_it(home: Path, model: str) 
     assert kept.read_bytes() == shipped.read_bytes()
     contracts = [(home / f / "contract.json").read_text() for f in ("judged", "run")]
     assert contracts[0] == contracts[1]
+
+
+@pytest.mark.parametrize("model", ["modules", "modules/model.tflite"])
+def test_layers_that_the_recipe_leaves_float_are_no_fault(home: Path, model: str) -> None:
+    rule = ("--set", "quantize.modules=[{name: hidden, method: float}]")
+    if not (home / "modules").exists():
+        made = ("quantize", "-r", "recipe.yaml", *rule, "--out", "modules")
+        assert edgekit(*made, cwd=home).code == 0
+    found = judged(home, model, *rule)
+    run = json.loads((home / "modules" / "report.json").read_text())
+    assert found["checks"] == run["checks"]
+    assert found["artefact"]["float_ops"] == run["artefact"]["float_ops"] != []
+
+
+def test_a_run_folder_answers_only_for_the_file_that_it_made(home: Path) -> None:
+    shutil.copytree(home / "run", home / "changed")
+    (home / "changed" / "model.tflite").write_bytes((home / "net.tflite").read_bytes())
+    found = judged(home, "changed")
+    assert (found["method"], found["verdict"]) == ("given", "fail")
 
 
 def test_ends_of_other_names_are_matched_and_told(home: Path) -> None:
