@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 RAISED = "raised"
 _GRAPH, _NEAREST = "graph.tflite", "nearest.json"
 # Raise when a remedy gives something else for the same graph and samples.
-_REVISION = 1
+_REVISION = 2
 FAILURES = (ConversionError, SessionError, MissingError)
 
 
@@ -84,8 +84,9 @@ def climb(job: QuantizeJob, ground: Built, dataset: Dataset) -> Climbed:
         ConversionError: no rung can be made.
     """
     effort = EFFORTS[job.options.effort]
-    # Importing torch takes seconds, in which the first rungs can be run.
-    Thread(target=warm_up, daemon=True).start()
+    if job.options.per_channel:
+        # Remedies come, and importing torch takes seconds in which the first rungs can be run.
+        Thread(target=warm_up, daemon=True).start()
     dev = spread(dataset, len(dataset), effort.dev)
     on = Samples(dataset.role.value, dataset.name, len(dev))
     with (
@@ -166,9 +167,8 @@ def _rungs(options: QuantizeSpec, effort: Effort) -> Iterator[Rung]:
         if estimator != options.estimator:
             climb = partial(_estimated, estimator=estimator)
             yield Rung(f"ranges {estimator}", climb, apart=True)
-    if not options.per_channel:
-        return  # the grids that the others round to are by channel
-    yield Rung("equalized", _equalized)
+    if options.per_channel:
+        yield Rung("equalized", _equalized)
     for name, remedy in _remedies(options, effort).items():
         yield Rung(name, remedy)
 

@@ -112,8 +112,9 @@ def sensitivities(
 
 
 def warm_up() -> None:
-    """Import torch, where it is installed; who needs it later is told where it is not."""
-    with suppress(ConversionError):
+    """Import torch ahead of need, in a thread of its own. Whatever keeps it from being imported
+    meets whoever needs it again, and is told then."""
+    with suppress(Exception):
         _loader()
 
 

@@ -40,6 +40,8 @@ def with_hard_swish_in_parts(
     they are HARD_SWISH; and what is new in it: tensors, called after the layer, with the smallest
     and the largest value that each can have."""
     parts: dict[str, tuple[float, float]] = {}
+    if not layers:
+        return data, parts
 
     def take_apart(edit: _Editor, operator: Any) -> list[Any]:
         made = _hard_swish(edit, operator)
