@@ -40,7 +40,7 @@ def check_representative(
         *_check_duplicates(calibration),
         *_check_repeated(calibration),
         *_check_values(calibration),
-        *_check_overlap(calibration, evaluation),
+        *(() if evaluation is None else check_overlap(calibration, evaluation)),
     )
 
 
@@ -144,22 +144,24 @@ def _is_constant(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> b
     return len(channels) > 1 and bool((channels == channels[0]).all())
 
 
-def _check_overlap(calibration: Dataset, evaluation: Dataset | None) -> Iterable[Finding]:
-    if evaluation is None:
-        return
+def check_overlap(calibration: Dataset, evaluation: Dataset) -> tuple[Finding, ...]:
+    """``data.overlap``, an error, where both hold the same content; no sample is read for it."""
     names = {digest: name for name, digest in evaluation.images.items()}
     shared = [
         f"{name} (in the evaluation set as {names[digest]})"
         for name, digest in calibration.images.items()
         if digest in names
     ]
-    if shared:
-        yield Finding(
+    if not shared:
+        return ()
+    return (
+        Finding(
             "data.overlap",
             "error",
             f"{len(shared)} samples of {calibration.name} are also evaluated on: {_few(shared)}; "
             "remove them from one of the two, or the verdict is about data the ranges have seen.",
-        )
+        ),
+    )
 
 
 def _few(names: list[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from edgekit.data.checks import Finding, check_representative
+from edgekit.data.checks import Finding, check_overlap, check_representative
 from edgekit.data.dataset import Dataset
 from edgekit.data.open import open_dataset
 from edgekit.data.readings import Readings
@@ -108,7 +108,7 @@ def open_run_data(recipe: Recipe, progress: Progress) -> RunData:
         if len(dev) < DEV_SAMPLES:
             dev = open_samples(samples=DEV_SAMPLES)
         for other in (calibration, fidelity):
-            _refuse_errors(check_representative(other, dev))
+            _refuse_errors(check_overlap(other, dev))
         for finding in readings.findings():
             if finding not in findings:  # its first reading was the only one then
                 progress.warn(f"{finding.name}: {finding.message}")

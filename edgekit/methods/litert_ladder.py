@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,9 @@ from edgekit.methods.litert_build import Built, build, build_equalized, rebuild
 from edgekit.methods.litert_mixed import raised
 from edgekit.methods.method import QuantizeJob
 from edgekit.numerics.fidelity import fidelity, same_class, top1_drop
-from edgekit.optimize.solve import spread, warm_up
+from edgekit.optimize.solve import evenly, warm_up
 from edgekit.runtimes import open_session
+from edgekit.runtimes.child import Succession
 from edgekit.runtimes.predict import Predictions, predict
 from edgekit.tflite.graph import parse_graph
 from edgekit.types import Sample
@@ -59,7 +61,7 @@ class Effort:
 
 _BEST = Effort(1000, ("minmax", "mean_minmax", "percentile", "mse"), 32, 100)
 EFFORTS: dict[str, Effort] = {
-    "balanced": Effort(64, (), 16, None),
+    "balanced": Effort(48, (), 12, None),
     "best": _BEST,
     "auto": _BEST,
 }
@@ -87,7 +89,7 @@ def climb(job: QuantizeJob, ground: Built, dataset: Dataset) -> Climbed:
     if job.options.per_channel:
         # Remedies come, and importing torch takes seconds in which the first rungs can be run.
         Thread(target=warm_up, daemon=True).start()
-    dev = spread(dataset, len(dataset), effort.dev)
+    dev = [dataset.sample(i) for i in evenly(len(dataset), effort.dev)]
     on = Samples(dataset.role.value, dataset.name, len(dev))
     with (
         open_session(job.model.value, threads=job.threads) as session,
@@ -104,7 +106,7 @@ def climb(job: QuantizeJob, ground: Built, dataset: Dataset) -> Climbed:
         job.progress.warn(text)
 
     def measure(name: str, built: Built) -> Candidate:
-        return _measured(job, name, built, dev, reference)
+        return _measured(job, name, built, dev, reference, running)
 
     def raise_layers(job: QuantizeJob, before: Built, warn: Warn) -> Built | None:
         remedies = [
@@ -112,27 +114,28 @@ def climb(job: QuantizeJob, ground: Built, dataset: Dataset) -> Climbed:
         ]
         return raised(job, before, partial(measure, RAISED), warn, remedies)
 
-    for rung in (*_rungs(job.options, effort), Rung(RAISED, raise_layers)):
-        start = time.perf_counter()
-        try:
-            reached = rung.climb(job, best, warn)
-            if reached is None:
+    with closing(Succession(threads=job.threads)) as running:
+        for rung in (*_rungs(job.options, effort), Rung(RAISED, raise_layers)):
+            start = time.perf_counter()
+            try:
+                reached = rung.climb(job, best, warn)
+                if reached is None:
+                    continue
+                candidate = measure(rung.name, reached)
+            except FAILURES as error:
+                hint = f" ({error.hint})" if error.hint else ""
+                warn(f"rung {rung.name} is left out: {error.message}{hint}")
+                found.append(Candidate(rung.name, _since(start), error=error.message))
                 continue
-            candidate = measure(rung.name, reached)
-        except FAILURES as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            warn(f"rung {rung.name} is left out: {error.message}{hint}")
-            found.append(Candidate(rung.name, _since(start), error=error.message))
-            continue
-        candidate = replace(candidate, seconds=_since(start))
-        found.append(candidate)
-        made[rung.name] = reached
-        if not built_on or not rung.apart or _is_clearly_better(candidate, built_on, on):
-            built_on.append(candidate)
-        best = made[choose("rung", built_on, on).chosen]
-        enough = any(not each.broken for each in found if each.error is None)
-        if enough and job.goal.asks and job.options.effort == "auto":
-            break
+            candidate = replace(candidate, seconds=_since(start))
+            found.append(candidate)
+            made[rung.name] = reached
+            if not built_on or not rung.apart or _is_clearly_better(candidate, built_on, on):
+                built_on.append(candidate)
+            best = made[choose("rung", built_on, on).chosen]
+            enough = any(not each.broken for each in found if each.error is None)
+            if enough and job.goal.asks and job.options.effort == "auto":
+                break
     if not made:
         raise ConversionError(
             f"no rung of the ladder could be made; the first: {found[0].error}",
@@ -200,7 +203,7 @@ def _solved(job: QuantizeJob, before: Built, warn: Warn, *, feedback: bool, samp
             found = solved(
                 before.reference,
                 before.quantized,
-                spread(job.calibration, len(job.calibration), samples),
+                [job.calibration.sample(i) for i in evenly(len(job.calibration), samples)],
                 feedback=feedback,
                 seed=job.options.seed,
                 advance=bar.advance,
@@ -237,14 +240,19 @@ def _remedy(
 
 
 def _measured(
-    job: QuantizeJob, name: str, made: Built, dev: Sequence[Sample], reference: Predictions
+    job: QuantizeJob,
+    name: str,
+    made: Built,
+    dev: Sequence[Sample],
+    reference: Predictions,
+    running: Succession,
 ) -> Candidate:
     """The figures of one rung on dev; its file is run where a crash can be survived."""
     file = job.folder / "rung.tflite"
     file.write_bytes(made.quantized)
     try:
         with (
-            open_session(file, threads=job.threads, isolated=True) as session,
+            running.opened(file) as session,
             job.progress.task(f"Running {name} on the dev samples", len(dev)) as bar,
         ):
             answers = predict(session, dev, task=bar)

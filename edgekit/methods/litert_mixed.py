@@ -140,7 +140,7 @@ def raised(
 def _sensitivities(job: QuantizeJob, before: Built) -> tuple[Sensitivity, ...]:
     """How much noise each layer makes, measured on a few calibration samples; from the cache where
     the same graph, samples and ranges were measured before."""
-    from edgekit.optimize.solve import load, sensitivities, spread
+    from edgekit.optimize.solve import evenly, load, sensitivities
 
     load(before.reference)  # says what is missing before torch is imported
     from edgekit.optimize.sensitivity import Sensitivity
@@ -165,7 +165,7 @@ def _sensitivities(job: QuantizeJob, before: Built) -> tuple[Sensitivity, ...]:
             found = sensitivities(
                 before.reference,
                 before.quantized,
-                spread(job.calibration, len(job.calibration), SAMPLES),
+                [job.calibration.sample(i) for i in evenly(len(job.calibration), SAMPLES)],
                 output=job.goal.primary,
                 weights=weights,
                 advance=bar.advance,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -63,7 +63,7 @@ def solved(
     from edgekit.optimize.rounding import round_weights
 
     check(graph, data, samples[:_CHECKED])
-    chosen = spread(samples, len(samples), samples_that_fit(graph.graph))
+    chosen = [samples[i] for i in evenly(len(samples), samples_that_fit(graph.graph))]
     rounded = round_weights(
         graph,
         stored_as(graph.graph, parse_graph(quantized)),
@@ -104,7 +104,7 @@ def sensitivities(
     return measure_sensitivity(
         graph,
         stored_as(plain, parse_graph(quantized)),
-        _feeds(graph, spread(samples, len(samples), most)),
+        _feeds(graph, [samples[i] for i in evenly(len(samples), most)]),
         dict(zip(plain.output_names, plain.outputs, strict=True))[output],
         weights=weights,
         advance=advance,
@@ -217,11 +217,10 @@ def samples_that_fit(graph: Graph) -> int:
     return max(1, MEMORY_MAX * batch_of(graph) // max(_COPIES * peak, 1))
 
 
-def spread(samples: Iterable[Sample], total: int, most: int) -> list[Sample]:
-    """At most so many of ``total`` samples, evenly from all of them; the others are not kept."""
+def evenly(total: int, most: int) -> list[int]:
+    """At most so many of ``total`` places, evenly from all of them."""
     count = min(total, most)
-    wanted = {i * total // count for i in range(count)}
-    return [sample for place, sample in enumerate(samples) if place in wanted]
+    return [place * total // count for place in range(count)]
 
 
 def _feeds(graph: TorchGraph, samples: Sequence[Sample]) -> dict[int, Tensor]:

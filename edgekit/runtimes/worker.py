@@ -1,7 +1,8 @@
 """The child's side of a ChildSession: ``python -m edgekit.runtimes.worker``, spoken to by pipes.
 
-Verbs: ``load`` (once, first), ``run``, ``time``. Standard input and output carry the messages of
-``wire``; whatever a runtime prints goes to standard error, which the parent keeps.
+Verbs: ``load`` (first, and for every further file), ``run``, ``time``. Standard input and output
+carry the messages of ``wire``; whatever a runtime prints goes to standard error, which the parent
+keeps.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def pipes() -> tuple[BinaryIO, BinaryIO]:
 
 def _serve(session: Session | None, request: Message) -> tuple[Session | None, Message]:
     if request.kind == "load":
+        if session is not None:
+            session.close()
         fields = request.fields
         opened = open_session(
             Path(fields["path"]),

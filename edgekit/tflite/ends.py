@@ -22,6 +22,8 @@ def with_end_types(data: bytes, *, input_dtype: str, output_dtype: str) -> bytes
 
     Ends of any other type than int8 are left as they are. The new ends take over the names.
     """
+    if input_dtype == output_dtype == "int8":
+        return data
     model = flatbuffer.unpack(data)
     graph = model.subgraphs[0]
     int8 = flatbuffer.schema().TensorType.INT8

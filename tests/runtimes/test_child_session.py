@@ -16,7 +16,7 @@ import pytest
 
 from edgekit.errors import SessionError, UsageError
 from edgekit.runtimes import open_session
-from edgekit.runtimes.child import ChildSession
+from edgekit.runtimes.child import ChildSession, Succession
 from edgekit.runtimes.session import Session
 from tests import tflite_models as models
 
@@ -108,6 +108,30 @@ def test_errors_of_the_model_keep_their_class_and_text(tmp_path: Path, child: Ch
     assert set(child.run({"x": X})) == {"hidden", "scores"}
 
 
+def test_one_child_runs_file_after_file_and_a_new_one_those_after_a_crash(
+    tmp_path: Path, path: Path
+) -> None:
+    crashing, other = tmp_path / "crashing.tflite", tmp_path / "other.tflite"
+    crashing.write_bytes(models.crashing_model())
+    other.write_bytes(models.write([models.float_graph(models.weights())]))
+    running = Succession()
+    with running.opened(path) as first:
+        two = first.info
+    with running.opened(other) as second:
+        one, pid = second.info, second.pid
+        assert second is first
+    with pytest.raises(SessionError, match=r"SIGSEGV\) while running crashing"):  # noqa: SIM117
+        with running.opened(crashing) as third:
+            third.run({"x": np.ones((1, 4, 4, 4), np.float32)})
+    with running.opened(path) as fourth:
+        assert fourth.pid != pid
+        assert fourth.info == two != one
+        assert set(fourth.run({"x": X})) == {"hidden", "scores"}
+        pid = fourth.pid
+    running.close()
+    assert not is_alive(pid)
+
+
 def test_a_segfault_of_the_interpreter_is_a_session_error(tmp_path: Path) -> None:
     path = tmp_path / "crashing.tflite"
     path.write_bytes(models.crashing_model())
@@ -175,7 +199,7 @@ def test_the_child_does_not_outlive_its_parent(path: Path) -> None:
         import sys, threading, time
         from pathlib import Path
         import numpy as np
-        from edgekit.runtimes.child import ChildSession
+        from edgekit.runtimes.child import ChildSession, Succession
         session = ChildSession(Path(sys.argv[1]))
         feeds = {"x": np.zeros((1, 4, 4, 3), np.float32)}
         threading.Thread(target=session.time_ms, args=(feeds, 50_000_000), daemon=True).start()
@@ -201,7 +225,7 @@ def test_ctrl_c_reaches_the_parent_only_and_once(path: Path) -> None:
         import sys, time
         from pathlib import Path
         import numpy as np
-        from edgekit.runtimes.child import ChildSession
+        from edgekit.runtimes.child import ChildSession, Succession
         feeds = {"x": np.zeros((1, 4, 4, 3), np.float32)}
         with ChildSession(Path(sys.argv[1])) as session:
             print(session.pid, flush=True)
