@@ -268,6 +268,31 @@ def test_a_rung_that_crashes_its_runtime_is_left_out(
     assert not (job.folder / "rung.tflite").exists()
 
 
+@pytest.mark.parametrize(("lost_db", "built_on"), [(0.2, "equalized"), (1.2, "ranges")])
+def test_biases_are_built_on_equalized_channels_unless_those_are_clearly_worse(
+    climb: Climb, monkeypatch: pytest.MonkeyPatch, lost_db: float, built_on: str
+) -> None:
+    measure, solve_it = litert_ladder._measured, litert_ladder._solved
+    made: dict[bytes, str] = {}
+    before: list[str] = []
+
+    def measured(job: QuantizeJob, name: str, built: Any, *rest: Any) -> Candidate:
+        """All three agree alike; the equalized one has so much less SQNR than the ranges'."""
+        made[built.reference] = name
+        found = measure(job, name, built, *rest)
+        decibels = {"ranges": 20.0, "equalized": 20.0 - lost_db}.get(name, 22.0)
+        return replace(found, sqnr_db={"scores": decibels}, agreeing=np.ones_like(found.agreeing))
+
+    def solved(job: QuantizeJob, ground: Any, *rest: Any, **told: Any) -> Any:
+        before.append(made[ground.reference])
+        return solve_it(job, ground, *rest, **told)
+
+    monkeypatch.setattr(litert_ladder, "_measured", measured)
+    monkeypatch.setattr(litert_ladder, "_solved", solved)
+    climb(effort="balanced")
+    assert before == [built_on]
+
+
 def test_where_no_rung_can_be_made_the_first_error_is_told(
     climb: Climb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
