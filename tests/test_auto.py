@@ -234,6 +234,7 @@ keras.Model(image, [scores, box]).save("net.keras")
 """
 
 
+@pytest.mark.slow
 def test_a_keras_model_by_both_methods(home: Path) -> None:
     """The real candidates, on a two-headed network; the method is not written at all."""
     command = [sys.executable, "-c", KERAS_NET]

@@ -147,6 +147,7 @@ def shipped(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.parametrize("way", ["wheel", "wheel of the sdist", "editable"])
 def test_an_empty_venv_finds_what_ships(

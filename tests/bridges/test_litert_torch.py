@@ -211,6 +211,7 @@ class Branching(torch.nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_and_the_second_crossing_loads_no_torch(
     files: Path, tmp_path: Path
 ) -> None:

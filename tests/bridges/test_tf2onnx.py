@@ -279,6 +279,7 @@ print(found.cached, file_sha256(found.model.files["model"]))
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_or_written_elsewhere_and_bytes_do_not_hang_on_the_process(
     net: SourceModel, tmp_path: Path
 ) -> None:

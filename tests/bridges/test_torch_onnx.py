@@ -267,6 +267,7 @@ sys.exit(10 + found.cached)
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_or_written_elsewhere_and_the_second_crossing_loads_no_torch(
     files: Path, tmp_path: Path
 ) -> None:

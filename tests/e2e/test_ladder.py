@@ -25,7 +25,7 @@ def best(recipe: str, home: Path) -> Any:
 def test_balanced_is_kept_by_its_figures_on_dev(mobilenet: Finished) -> None:
     report = mobilenet.read("report.json")
     (choice,) = report["choices"]
-    assert (choice["of"], choice["on"]["role"], choice["on"]["samples"]) == ("rung", "dev", 64)
+    assert (choice["of"], choice["on"]["role"], choice["on"]["samples"]) == ("rung", "dev", 48)
     found = {each["name"]: each for each in choice["candidates"]}
     assert list(found) == ["ranges", "equalized", "biases"]
     kept = found[choice["chosen"]]

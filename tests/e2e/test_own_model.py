@@ -19,6 +19,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_an_exported_program(home: Path) -> None:
     example = (torch.zeros(1, 3, 16, 16),)
     torch.export.save(torch.export.export(module(), example), home / "net.pt2")

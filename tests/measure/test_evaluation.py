@@ -339,6 +339,7 @@ print(most_bytes())
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_samples(model: Model, tmp_path: Path) -> None:
     """50,000 against 2,000: 60 MB would be 1.2 kB a sample; ids and bookkeeping stay far below."""
     held = {}

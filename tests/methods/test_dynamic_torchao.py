@@ -105,6 +105,7 @@ def test_tables_are_an_option_and_their_worth_is_measured_beside(
     np.testing.assert_array_equal(_answers(without.artefact.path, job), wanted)
 
 
+@pytest.mark.slow
 def test_another_process_loads_it_with_torch_and_torchao_alone(job: QuantizeJob) -> None:
     file = _quantized(job).artefact.path
     code = (
@@ -119,6 +120,7 @@ def test_another_process_loads_it_with_torch_and_torchao_alone(job: QuantizeJob)
     assert "torch.Size([1, 12, 5])" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_a_quiet_run_prints_nothing_of_torchaos(tmp_path: Path) -> None:
     recipe = write_project(tmp_path, {"quantize": {"method": "dynamic_torchao"}, **UNTIMED})
     code = "import sys; from edgekit.cli.main import main; sys.exit(main(sys.argv[1:]))"

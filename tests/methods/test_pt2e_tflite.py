@@ -79,6 +79,7 @@ def test_a_dynamic_module_has_no_place_in_it(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_loading_torchao_prints_nothing(repository: Path) -> None:
     script = "from edgekit.pytorch.export import load_torchao; load_torchao()"
     ran = subprocess.run(

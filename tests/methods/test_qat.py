@@ -132,6 +132,7 @@ def tuned(
     return _quantized(_job(trained, folder, request.param))
 
 
+@pytest.mark.slow
 def test_fine_tuning_wins_back_what_two_bits_lost(tuned: Quantized) -> None:
     before, after = _loss(tuned.alternatives[WITHOUT]), _loss(tuned.artefact)
     assert after < 0.5 * before
@@ -141,6 +142,7 @@ def test_fine_tuning_wins_back_what_two_bits_lost(tuned: Quantized) -> None:
     assert "fine_tuning" not in tuned.alternatives[WITHOUT].notes
 
 
+@pytest.mark.slow
 def test_the_one_beside_it_is_what_the_recipe_gives_without_it(
     tuned: Quantized, trained: Net, tmp_path: Path
 ) -> None:

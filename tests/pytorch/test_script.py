@@ -61,6 +61,7 @@ def test_operators_of_a_later_file_format_are_written_too(tmp_path: Path) -> Non
     torch.testing.assert_close(torch.jit.load(str(file))(rows), module(rows))
 
 
+@pytest.mark.slow
 def test_the_same_module_gives_the_same_bytes_in_another_process(
     tmp_path: Path, repository: Path
 ) -> None:

@@ -209,6 +209,7 @@ def test_other_runtimes_are_timed_as_they_run(monkeypatch: pytest.MonkeyPatch) -
     assert asked == ["litert", "torchscript", "torch_inductor"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch_inductor.can_compile(), reason="no C++ compiler")
 def test_a_compiled_program_agrees_and_is_compiled_once(
     int8_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -31,6 +31,7 @@ def pictures(count: int = 40) -> Pictures:
     return Pictures(images, labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANS)
 def test_a_seed_gives_the_same_weights_again_and_another_one_others(name: str) -> None:
     plan = PLANS[name]

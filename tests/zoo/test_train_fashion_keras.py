@@ -47,6 +47,7 @@ def trained(keras: Any) -> tuple[Any, list[int]]:
     return net, told
 
 
+@pytest.mark.slow
 def test_it_learns_and_tells_after_every_epoch(trained: tuple[Any, list[int]]) -> None:
     net, told = trained
     assert told == list(range(1, 9))

@@ -111,6 +111,7 @@ def test_the_recipe_is_about_what_the_head_was_fitted_on() -> None:
     assert recipe.calibration.dataset == recipe.evaluate.dataset == train_sentiment_head.DATASET
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_the_recipes_model_knows_the_dev_snippets() -> None:
     model = locate(load_recipe("minilm_dynamic").model).value
