@@ -10,6 +10,7 @@ except where a candidate's true latency lies near that margin.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -113,7 +114,8 @@ def choose(of: str, candidates: Sequence[Candidate], on: Samples | None) -> Choi
     In turn: who keeps what it should, if anybody does; who agrees with the float model on as many
     samples as the best, within the 95 % paired interval; whose SQNR is within ``CLEAR_DB`` of the
     best, output by output, the primary first; whose file is within ``CLEAR_SIZE`` of the smallest;
-    whose primary SQNR is within ``SEEN_DB`` of the highest; who comes first.
+    who agrees on as many samples as the best, within one standard error; whose primary SQNR is
+    within ``SEEN_DB`` of the highest; who comes first.
 
     Between ways over the bridges (``of`` in ``WAYS``) graphs of one model are compared,
     so two rules of cost come in: latency within ``CLEAR_LATENCY`` of the fastest, as soon as the
@@ -151,6 +153,7 @@ def _rules(candidates: Sequence[Candidate], *, ways: bool) -> Iterator[tuple[str
     if ways:
         yield "transposes", _transposing_more
     yield "size_bytes", _larger
+    yield "agreement", _barely_agreeing_less
     yield "sqnr_db", _barely_noisier
     yield "order", _later
 
@@ -225,6 +228,24 @@ def _larger(left: Sequence[Candidate]) -> Iterator[tuple[str, str]]:
         ratio = (candidate.size_bytes or 0) / (least.size_bytes or 1)
         if ratio > 1 + CLEAR_SIZE:
             yield candidate.name, f"{ratio - 1:.1%} more bytes than {least.name}, no better"
+
+
+def _barely_agreeing_less(left: Sequence[Candidate]) -> Iterator[tuple[str, str]]:
+    """Where all else is alike the likelier one is taken: a decibel's tenth moves far fewer answers
+    than one standard error of their difference."""
+    best = max(left, key=lambda candidate: (candidate.agreement or 0.0, candidate.primary_db))
+    if best.agreeing is None:
+        return
+    for candidate in left:
+        assert candidate.agreeing is not None, "the task is the same for all"
+        ahead = int((best.agreeing & ~candidate.agreeing).sum())
+        behind = int((candidate.agreeing & ~best.agreeing).sum())
+        if ahead - behind > math.sqrt(ahead + behind):
+            yield (
+                candidate.name,
+                f"alike but for {ahead - behind} answers of {len(best.agreeing)} that {best.name} "
+                "keeps beyond it",
+            )
 
 
 def _barely_noisier(left: Sequence[Candidate]) -> Iterator[tuple[str, str]]:

@@ -80,6 +80,21 @@ def test_answers_that_differ_both_ways_are_no_difference_either() -> None:
     )
 
 
+def test_where_all_else_is_alike_more_answers_beat_a_fraction_of_a_decibel() -> None:
+    assert chosen(candidate("quieter", 182, 17.4), candidate("likelier", 185, 17.1)) == (
+        "likelier",
+        "agreement",
+    )
+    assert "3 answers of 200 that likelier keeps" in str(
+        lost(choose("method", [candidate("quieter", 182, 17.4), candidate("likelier", 185)], ON))
+    )
+    # One answer is within the standard error of one.
+    assert chosen(candidate("quieter", 184, 17.4), candidate("likelier", 185, 17.1)) == (
+        "quieter",
+        "sqnr_db",
+    )
+
+
 def test_further_outputs_decide_where_the_primary_does_not() -> None:
     ahead = candidate("ahead", sqnr_db={"classes": 20.5, "boxes": 8.0})
     sound = candidate("sound", sqnr_db={"classes": 20.0, "boxes": 19.0})
