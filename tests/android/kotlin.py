@@ -1,0 +1,148 @@
+"""Kotlin's compiler and a JVM for tests: what ``.ci/kotlin`` unpacked, or the test is skipped."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent.parent
+TOOLS = REPOSITORY / "build" / "kotlin"
+DEMO = REPOSITORY / "android_demo"
+CORE = DEMO / "core/src/main/kotlin"
+CORE_TESTS = DEMO / "core/src/test/kotlin"
+_LIB = TOOLS / "compiler" / "lib"
+STDLIB = _LIB / "kotlin-stdlib.jar"
+COROUTINES = _LIB / "kotlinx-coroutines-core-jvm.jar"
+TESTING = (
+    _LIB / "kotlin-test.jar",
+    _LIB / "kotlin-test-junit.jar",
+    TOOLS / "junit/junit4.jar",
+    TOOLS / "junit/hamcrest-all.jar",
+)
+STUBS = TOOLS / "stubs"
+"""The Python stubs that were made from Android's own android.jar."""
+_COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+_TIMEOUT_S = 280
+_SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
+
+needs_kotlin = pytest.mark.skipif(
+    not (TOOLS / ".ready").exists() or shutil.which("java") is None,
+    reason="no Kotlin compiler: run .ci/kotlin",
+)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a compiler said; ``jar`` is there if it found no mistake."""
+
+    jar: Path
+    ok: bool
+    said: str
+
+
+def compile_kotlin(sources: Sequence[Path], classpath: Sequence[Path]) -> Compiled:
+    """Compile files and folders of ``sources`` with warnings as errors; an equal one is not done
+    twice, whatever its verdict was."""
+    key = _key(sources, classpath)
+    jar = TOOLS / "compiled" / f"{key}.jar"
+    log = jar.with_suffix(".log")
+    if not log.exists():
+        jar.parent.mkdir(exist_ok=True)
+        partial = jar.with_name(f"{key}.{os.getpid()}.jar")
+        options = ["-no-stdlib", "-no-reflect", "-jvm-target", "17", "-Werror"]
+        path = os.pathsep.join(map(str, [STDLIB, *classpath]))
+        command = [_java(), "-XX:TieredStopAtLevel=1", "-cp", f"{_LIB}/*", _COMPILER]
+        ran = _run([*command, *options, "-cp", path, "-d", str(partial), *map(str, sources)])
+        if ran.returncode == 0:
+            partial.replace(jar)
+        text = ran.stdout + ran.stderr
+        log.write_text(text, encoding="utf-8")
+    return Compiled(jar, jar.exists(), log.read_text(encoding="utf-8"))
+
+
+def compile_core() -> Compiled:
+    """core and its unit tests in one jar; fails where they do not compile."""
+    compiled = compile_kotlin([CORE, CORE_TESTS], TESTING)
+    assert compiled.ok, compiled.said
+    return compiled
+
+
+def compile_java(sources: Path) -> Path:
+    """The jar of the Java files below ``sources``."""
+    files = sorted(sources.rglob("*.java"))
+    key = _key(files, [])
+    jar = TOOLS / "compiled" / f"{key}.jar"
+    if not jar.exists():
+        jar.parent.mkdir(exist_ok=True)
+        classes = jar.with_suffix(f".{os.getpid()}.classes")
+        javac = shutil.which("javac")
+        if javac is None:
+            pytest.skip("no javac: apt-get install openjdk-17-jdk-headless")
+        ran = _run([javac, "-nowarn", "-Xlint:none", "-d", str(classes), *map(str, files)])
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        shutil.make_archive(str(classes), "zip", classes)
+        shutil.rmtree(classes)
+        Path(f"{classes}.zip").replace(jar)
+    return jar
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The end of a test run: its exit code, counts and output."""
+
+    code: int
+    passed: int
+    failed: int
+    output: str
+
+
+def run_tests(
+    classpath: Sequence[Path], classes: Sequence[str], properties: dict[str, str] | None = None
+) -> Tested:
+    """Run JUnit test ``classes`` in a JVM of their own."""
+    path = os.pathsep.join(map(str, [*classpath, STDLIB, *TESTING]))
+    given = [f"-D{name}={value}" for name, value in (properties or {}).items()]
+    ran = _run([_java(), *given, "-cp", path, "dev.edgekit.core.RunTestsKt", *classes])
+    output = ran.stdout + ran.stderr
+    counts = _SUMMARY.findall(ran.stdout)
+    assert len(counts) == 1, output
+    return Tested(ran.returncode, int(counts[0][0]), int(counts[0][1]), output)
+
+
+def classes_in(folder: Path) -> list[str]:
+    """Names of the classes with tests below ``folder``, by their files' names."""
+    return [
+        ".".join(file.relative_to(folder).with_suffix("").parts)
+        for file in sorted(folder.rglob("*Test.kt"))
+    ]
+
+
+def _java() -> str:
+    java = shutil.which("java")
+    assert java is not None, "needs_kotlin looks for it"
+    return java
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S
+    )
+
+
+def _key(sources: Sequence[Path], classpath: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for source in sources:
+        files = sorted(source.rglob("*.kt")) if source.is_dir() else [source]
+        for file in files:
+            digest.update(f"{file.name}\0".encode() + file.read_bytes() + b"\0")
+    for jar in classpath:
+        digest.update(f"{jar.name}\0{jar.stat().st_size}\0".encode())
+    return digest.hexdigest()[:16]
