@@ -30,6 +30,8 @@ TESTING = (
 STUBS = TOOLS / "stubs"
 """The Python stubs that were made from Android's own android.jar."""
 _COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+# The Kotlin that android_demo/gradle/libs.versions.toml names: nothing newer is used.
+_LANGUAGE = ("-language-version", "2.2", "-api-version", "2.2")
 _TIMEOUT_S = 280
 _SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
 
@@ -57,9 +59,16 @@ def compile_kotlin(sources: Sequence[Path], classpath: Sequence[Path]) -> Compil
     if not log.exists():
         jar.parent.mkdir(exist_ok=True)
         partial = jar.with_name(f"{key}.{os.getpid()}.jar")
-        options = ["-no-stdlib", "-no-reflect", "-jvm-target", "17", "-Werror"]
+        options = ["-no-stdlib", "-no-reflect", "-jvm-target", "17", "-Werror", *_LANGUAGE]
         path = os.pathsep.join(map(str, [STDLIB, *classpath]))
-        command = [_java(), "-XX:TieredStopAtLevel=1", "-cp", f"{_LIB}/*", _COMPILER]
+        command = [
+            _java(),
+            "-XX:TieredStopAtLevel=1",
+            "-XX:+UseSerialGC",
+            "-cp",
+            f"{_LIB}/*",
+            _COMPILER,
+        ]
         ran = _run([*command, *options, "-cp", path, "-d", str(partial), *map(str, sources)])
         if ran.returncode == 0:
             partial.replace(jar)
@@ -86,7 +95,10 @@ def compile_java(sources: Path) -> Path:
         javac = shutil.which("javac")
         if javac is None:
             pytest.skip("no javac: apt-get install openjdk-17-jdk-headless")
-        ran = _run([javac, "-nowarn", "-Xlint:none", "-d", str(classes), *map(str, files)])
+        path = str(_LIB / "annotations-13.0.jar")
+        ran = _run(
+            [javac, "-cp", path, "-nowarn", "-Xlint:none", "-d", str(classes), *map(str, files)]
+        )
         assert ran.returncode == 0, ran.stdout + ran.stderr
         shutil.make_archive(str(classes), "zip", classes)
         shutil.rmtree(classes)

@@ -276,6 +276,7 @@ def test_names_that_mean_something_in_kotlin_are_escaped(run: Path) -> None:
     assert np.all([ord(char) < 127 for char in source])
 
 
+@pytest.mark.slow
 @kotlin.needs_kotlin
 def test_what_is_generated_compiles_and_its_own_test_passes(run: Path, project: Path) -> None:
     export_android(run, project)

@@ -1,5 +1,7 @@
 package dev.edgekit.core
 
+import java.nio.ByteBuffer
+
 /** An answer, best class first, and what it took; each without the other's time. */
 data class Classification(
     val top: List<Ranked>,
@@ -29,7 +31,7 @@ class Classifier(
         val start = nanoTime()
         val feeds = mapOf(contract.image.tensor.name to preprocessor.tensor(rgb))
         val fed = nanoTime()
-        val answer = opened.engine.run(feeds)
+        val answer = run(feeds)
         val end = nanoTime()
         val output = contract.primaryOutput
         val scores = Tensors.values(answer.getValue(output.name), output)
@@ -47,13 +49,20 @@ class Classifier(
         val timesMs = ArrayList<Double>()
         while (timesMs.size < runs + warmUpRuns && !(timesMs.size > warmUpRuns && stop())) {
             val start = nanoTime()
-            opened.engine.run(feeds)
+            run(feeds)
             timesMs += (nanoTime() - start) / NANOS_PER_MS
         }
         return LatencyStatistics.of(timesMs, warmUpRuns)
     }
 
     override fun close() = opened.close()
+
+    private fun run(feeds: Map<String, ByteBuffer>): Map<String, ByteBuffer> =
+        try {
+            opened.engine.run(feeds)
+        } catch (error: RuntimeException) {
+            throw EngineException("The model failed on ${effective.id}: ${error.message ?: error}", error)
+        }
 
     companion object {
         private const val NANOS_PER_MS = 1e6

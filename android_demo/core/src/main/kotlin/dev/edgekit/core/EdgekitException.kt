@@ -23,6 +23,12 @@ class ImageException(
     cause: Throwable? = null,
 ) : EdgekitException(message, cause)
 
+/** The runtime failed at an invocation after it had run before. */
+class EngineException(
+    message: String,
+    cause: Throwable,
+) : EdgekitException(message, cause)
+
 /** No delegate could run the model; [attempts] holds why, one by one. */
 class NoDelegateException(
     val attempts: List<Attempt>,

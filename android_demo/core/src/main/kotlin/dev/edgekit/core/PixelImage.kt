@@ -106,24 +106,60 @@ class PixelImage(
             }
         }
 
-        /**
-         * RGB of `0xAARRGGBB` pixels, as Android's `Bitmap.getPixels` gives them. Alpha is dropped:
-         * decode with `inPremultiplied = false`, else colours under it are already darkened.
-         */
+        /** RGB of `0xAARRGGBB` pixels; see [fromArgbRows]. */
         fun fromArgb(
             argb: IntArray,
             width: Int,
             height: Int,
         ): PixelImage {
-            checkSize(width, height)
             require(argb.size == width * height) { "${argb.size} pixels for ${width}x$height" }
-            val rgb = ByteArray(3 * argb.size)
-            argb.forEachIndexed { pixel, value ->
-                rgb[3 * pixel] = (value shr 16).toByte()
-                rgb[3 * pixel + 1] = (value shr 8).toByte()
-                rgb[3 * pixel + 2] = value.toByte()
+            return fromArgbRows(width, height) { row, into -> argb.copyInto(into, 0, row * width, (row + 1) * width) }
+        }
+
+        /**
+         * RGB of rows of `0xAARRGGBB` pixels, which [read] puts into an array one by one, as Android's
+         * `Bitmap.getPixels` does. Alpha is dropped: decode with `inPremultiplied = false`, else colours
+         * under it are already darkened.
+         */
+        fun fromArgbRows(
+            width: Int,
+            height: Int,
+            read: (row: Int, into: IntArray) -> Unit,
+        ): PixelImage {
+            checkSize(width, height)
+            val rgb = ByteArray(3 * width * height)
+            val pixels = IntArray(width)
+            var to = 0
+            for (row in 0 until height) {
+                read(row, pixels)
+                for (value in pixels) {
+                    rgb[to++] = (value shr 16).toByte()
+                    rgb[to++] = (value shr 8).toByte()
+                    rgb[to++] = value.toByte()
+                }
             }
             return PixelImage(width, height, 3, rgb)
         }
     }
+
+    /** Opaque `0xAARRGGBB` pixels of a smaller copy to look at, no side longer than [side]. */
+    fun preview(side: Int): Preview {
+        val step = maxOf(1, (maxOf(width, height) + side - 1) / side)
+        val columns = (width + step - 1) / step
+        val rows = (height + step - 1) / step
+        val argb =
+            IntArray(columns * rows) {
+                val from = (it / columns * step * width + it % columns * step) * channels
+                val last = channels - 1
+                (0xFF shl 24) or (at(from) shl 16) or (at(from + last / 2) shl 8) or at(from + last)
+            }
+        return Preview(columns, rows, argb)
+    }
+
+    /** See [preview]. */
+    class Preview(
+        val width: Int,
+        val height: Int,
+        val argb: IntArray,
+    )
 }

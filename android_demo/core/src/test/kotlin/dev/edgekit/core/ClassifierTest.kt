@@ -109,6 +109,15 @@ class ClassifierTest {
     }
 
     @Test
+    fun `a runtime that fails later is a message, not a crash`() {
+        open { FakeEngine(onRun = { if (it == 1) throw IllegalStateException("context lost") }) }.use { classifier ->
+            val error = assertFailsWith<EngineException> { classifier.classify(picture(2, 2)) }
+            assertEquals("The model failed on gpu: context lost", error.message)
+        }
+        assertAllClosed()
+    }
+
+    @Test
     fun `a measurement counts bare runs on a clock`() {
         var now = 0L
         val engine = FakeEngine(onRun = { now += if (it < 3) 9_000_000 else 2_000_000 })

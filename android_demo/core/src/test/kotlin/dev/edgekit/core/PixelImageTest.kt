@@ -59,6 +59,17 @@ class PixelImageTest {
     }
 
     @Test
+    fun `a preview is opaque, no larger than asked for and of the same colours`() {
+        val preview = picture(9, 4) { it }.preview(side = 4)
+        assertEquals(3, preview.width)
+        assertEquals(2, preview.height)
+        assertEquals(0xFF000102.toInt(), preview.argb[0])
+        assertEquals(0xFF090A0B.toInt(), preview.argb[1])
+        val grey = PixelImage(1, 1, 1, byteArrayOf(7)).preview(side = 4)
+        assertEquals(0xFF070707.toInt(), grey.argb.single())
+    }
+
+    @Test
     fun `empty and huge pictures are refused with their size`() {
         assertContains(assertFailsWith<ImageException> { PixelImage(0, 4, 3, ByteArray(0)) }.message!!, "0x4")
         assertContains(
