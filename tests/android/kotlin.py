@@ -27,6 +27,7 @@ TESTING = (
     TOOLS / "junit/junit4.jar",
     TOOLS / "junit/hamcrest-all.jar",
 )
+KTLINT = TOOLS / "ktlint.jar"
 STUBS = TOOLS / "stubs"
 """The Python stubs that were made from Android's own android.jar."""
 _COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
@@ -106,6 +107,15 @@ def compile_java(sources: Path) -> Path:
     return jar
 
 
+def lint(folder: Path) -> str:
+    """What ktlint says of the Kotlin below ``folder``: nothing, where it is well. The folder's
+    .editorconfig counts."""
+    command = [_java(), "-jar", str(KTLINT), "--relative", "**/*.kt", "**/*.kts"]
+    ran = _run(command, cwd=folder)
+    assert ran.returncode == 0 or ran.stdout, ran.stderr
+    return ran.stdout
+
+
 @dataclass(frozen=True)
 class Tested:
     """The end of a test run: its exit code, counts and output."""
@@ -143,9 +153,14 @@ def _java() -> str:
     return java
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S
+        command,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_S,
     )
 
 

@@ -19,6 +19,8 @@ from edgekit.android.pictures import photos
 from edgekit.android.run_files import RunFiles
 from edgekit.recipe import load_recipe
 from edgekit.recipe.schema import InputSpec, PreprocessSpec, Recipe
+from edgekit.report.html import html
+from edgekit.report.markdown import markdown
 from edgekit.report.saved import read_run
 from edgekit.runs.contract import contract
 from edgekit.runtimes.session import ClosingSession, SessionInfo
@@ -202,7 +204,10 @@ def test_every_picture_of_every_contract_is_equal_to_the_byte(tested: kotlin.Tes
 def test_edgekit_reads_the_report_that_a_phone_shares(
     tested: kotlin.Tested, report_folder: Path
 ) -> None:
-    shared = read_run(report_folder / "written.json").report
+    saved = read_run(report_folder / "written.json")
+    shared = saved.report
+    for text in (markdown(shared, "a phone"), html(shared, saved.evidence, "a phone")):
+        assert "Pixel" in text
     original = json.loads((report_folder / "report.json").read_text(encoding="utf-8"))
     assert {**shared, "latency": None} == {**original, "latency": None}
     gpu, nnapi = shared["latency"]["devices"]

@@ -25,7 +25,10 @@ class BenchmarkActivity : ComponentActivity() {
         button(R.id.run).setOnClickListener {
             if (model.state.value.isRunning) model.stop() else model.start()
         }
-        button(R.id.share).setOnClickListener { model.state.value.report?.let(::share) }
+        button(R.id.share).setOnClickListener {
+            model.state.value.report
+                ?.let(::share)
+        }
         lifecycleScope.launch {
             repeatOnLifecycle(Lifecycle.State.STARTED) { model.state.collect(::show) }
         }

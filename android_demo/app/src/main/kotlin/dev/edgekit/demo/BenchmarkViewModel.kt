@@ -78,6 +78,7 @@ class BenchmarkViewModel(
             benchmark.run(stop = isStopped::get) { row ->
                 mutableState.update { it.copy(rows = it.rows + row) }
             }
+        if (rows.isEmpty()) return
         val phone = Phone("${Build.MANUFACTURER} ${Build.MODEL}", Build.VERSION.SDK_INT)
         val file = SharedFiles.file(getApplication(), "report.json")
         file.writeText(DeviceReport.write(assets.report, phone, rows, ModelAssets.THREADS))

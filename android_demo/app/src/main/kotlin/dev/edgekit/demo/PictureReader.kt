@@ -58,8 +58,7 @@ class PictureReader(
             bitmap.getPixels(into, 0, bitmap.width, 0, row, bitmap.width, 1)
         }
 
-    private fun open(uri: Uri): InputStream =
-        resolver.openInputStream(uri) ?: throw IOException("its app gives no access to it")
+    private fun open(uri: Uri): InputStream = resolver.openInputStream(uri) ?: throw IOException("its app gives no access to it")
 
     private fun sampleSize(
         width: Int,

@@ -23,8 +23,7 @@ data class Contract(
             outputs = outputs.map { it.float() },
         )
 
-    private fun TensorSpec.float(): TensorSpec =
-        if (quantization == null) this else copy(dtype = DType.FLOAT32, quantization = null)
+    private fun TensorSpec.float(): TensorSpec = if (quantization == null) this else copy(dtype = DType.FLOAT32, quantization = null)
 
     companion object {
         /** Version of contract.json that this code reads. */

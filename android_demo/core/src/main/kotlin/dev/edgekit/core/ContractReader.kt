@@ -14,6 +14,7 @@ object ContractReader {
     private const val LEFT = "round_half_even((image_width - width) / 2)"
     private const val NORMALISING = "(pixel / divisor - mean[c]) / std[c]"
     private const val ROUNDING = "float32, rounded after every operation"
+    private const val MAX_ELEMENTS = 1 shl 28
     private const val TO_REAL = "scale * (stored - zero_point)"
     private const val TO_STORED = "clip(round_half_even(real / scale) + zero_point) to the range of dtype"
 
@@ -59,6 +60,7 @@ object ContractReader {
         val dtype = DType.of(id) ?: fields.fail("dtype \"$id\" is none of ${DType.entries.map { it.id }}")
         val shape = fields.ints("shape")
         if (shape.any { it < 1 }) fields.fail("shape $shape is not fixed")
+        if (shape.fold(1.0) { product, size -> product * size } > MAX_ELEMENTS) fields.fail("shape $shape is too large")
         val quantization =
             if (fields.has("scale")) Quantization(fields.float("scale"), fields.int("zero_point")) else null
         if (quantization != null && quantization.scale <= 0) fields.fail("scale is ${quantization.scale}, not positive")

@@ -80,8 +80,8 @@ object DeviceReport {
         ) + figures(quantized, found.peakMemoryMb) +
             mapOf(
                 "float" to found.float?.let { figures(it, null) },
-                "speedup" to found.float?.let { it.medianMs / quantized.medianMs },
-                // One round in one process gives no interval.
+                // A speed-up goes with an interval, and one round in one process gives none.
+                "speedup" to null,
                 "ci_low" to null,
                 "ci_high" to null,
                 "threads" to threads,

@@ -33,5 +33,5 @@ class EngineException(
 class NoDelegateException(
     val attempts: List<Attempt>,
 ) : EdgekitException(
-    "No delegate could run the model: " + attempts.joinToString("; ") { "${it.delegate.id}: ${it.reason}" },
-)
+        "No delegate could run the model: " + attempts.joinToString("; ") { "${it.delegate.id}: ${it.reason}" },
+    )

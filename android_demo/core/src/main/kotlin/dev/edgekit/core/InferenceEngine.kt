@@ -87,8 +87,7 @@ object EngineOpener {
     }
 
     /** Zeros for every input. */
-    fun zeros(inputs: List<TensorSpec>): Map<String, ByteBuffer> =
-        inputs.associate { it.name to Tensors.allocate(it) }
+    fun zeros(inputs: List<TensorSpec>): Map<String, ByteBuffer> = inputs.associate { it.name to Tensors.allocate(it) }
 
     private fun requested(
         policy: DelegatePolicy,

@@ -9,9 +9,7 @@ internal class JsonFields(
 
     fun textOrNull(name: String): String? = if (values[name] == null) null else text(name)
 
-    fun int(name: String): Int =
-        (value(name) as? Long)?.takeIf { it in Int.MIN_VALUE..Int.MAX_VALUE }?.toInt()
-            ?: wrong(name, "a whole number")
+    fun int(name: String): Int = asInt(value(name)) ?: wrong(name, "a whole number")
 
     fun positiveInt(name: String): Int = int(name).takeIf { it > 0 } ?: wrong(name, "a number above 0")
 
@@ -19,16 +17,14 @@ internal class JsonFields(
 
     fun floats(name: String): List<Float> = list(name).map { asFloat(it) ?: wrong(name, "a list of numbers") }
 
-    fun ints(name: String): List<Int> =
-        list(name).map { (it as? Long)?.toInt() ?: wrong(name, "a list of whole numbers") }
+    fun ints(name: String): List<Int> = list(name).map { asInt(it) ?: wrong(name, "a list of whole numbers") }
 
     fun objects(name: String): List<JsonFields> =
         list(name).mapIndexed { index, item ->
             JsonFields(item as? Map<*, *> ?: wrong(name, "a list of objects"), "$place.$name[$index]")
         }
 
-    fun fields(name: String): JsonFields =
-        JsonFields(value(name) as? Map<*, *> ?: wrong(name, "an object"), "$place.$name")
+    fun fields(name: String): JsonFields = JsonFields(value(name) as? Map<*, *> ?: wrong(name, "an object"), "$place.$name")
 
     fun has(name: String): Boolean = values[name] != null
 
@@ -46,8 +42,9 @@ internal class JsonFields(
 
     private fun list(name: String): List<*> = value(name) as? List<*> ?: wrong(name, "a list")
 
-    private fun value(name: String): Any? =
-        if (name in values) values[name] else fail("$name is missing")
+    private fun value(name: String): Any? = if (name in values) values[name] else fail("$name is missing")
+
+    private fun asInt(value: Any?): Int? = (value as? Long)?.takeIf { it in Int.MIN_VALUE..Int.MAX_VALUE }?.toInt()
 
     private fun asFloat(value: Any?): Float? = (value as? Number)?.toDouble()?.toFloat()?.takeIf { it.isFinite() }
 

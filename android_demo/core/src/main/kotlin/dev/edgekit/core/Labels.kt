@@ -41,7 +41,14 @@ class Labels(
         private const val SUM_TOLERANCE = 0.05f
 
         /** One name a line, as edgekit writes labels.txt. */
-        fun parse(text: String): Labels = Labels(text.removePrefix("\uFEFF").lines().map(String::trim).dropLastWhile(String::isEmpty))
+        fun parse(text: String): Labels =
+            Labels(
+                text
+                    .removePrefix("\uFEFF")
+                    .lines()
+                    .map(String::trim)
+                    .dropLastWhile(String::isEmpty),
+            )
 
         /**
          * Scores that are probabilities already (none negative, a sum of about 1, which INT8 holds

@@ -85,6 +85,5 @@ object Tensors {
     private fun quantizationOf(spec: TensorSpec): Quantization =
         spec.quantization ?: throw ModelMismatchException("'${spec.name}' is ${spec.describe()} without a scale.")
 
-    private fun allocate(sizeBytes: Int): ByteBuffer =
-        ByteBuffer.allocateDirect(sizeBytes).order(ByteOrder.nativeOrder())
+    private fun allocate(sizeBytes: Int): ByteBuffer = ByteBuffer.allocateDirect(sizeBytes).order(ByteOrder.nativeOrder())
 }

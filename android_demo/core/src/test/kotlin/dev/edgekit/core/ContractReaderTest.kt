@@ -73,6 +73,8 @@ class ContractReaderTest {
         assertContains(refusal("\"dtype\": \"int8\", \"scale\": 0.25", "\"dtype\": \"int4\", \"scale\": 0.25"), "int4")
         assertContains(refusal("\"scale\": 0.25", "\"scale\": -0.25"), "not positive")
         assertContains(refusal("[1, 3]", "[-1, 3]"), "not fixed")
+        assertContains(refusal("[1, 3]", "[99999, 99999]"), "too large")
+        assertContains(refusal("[1, 3]", "[1, 9999999999]"), "not a list of whole numbers")
         assertContains(refusal("\"std\": [1.0, 1.0, 1.0]", "\"std\": [1.0]"), "mean has 3 values, std 1")
         assertContains(refusal("\"height\": 2", "\"height\": -2"), "not a number above 0")
     }

@@ -21,7 +21,11 @@ class DelegatesTest {
     @Test
     fun `the GPU comes first and the CPU last`() {
         assertEquals(
-            listOf(Delegate.GPU to Outcome.FAILED_AT_CREATION, Delegate.NNAPI to Outcome.SKIPPED, Delegate.XNNPACK to Outcome.FAILED_AT_CREATION),
+            listOf(
+                Delegate.GPU to Outcome.FAILED_AT_CREATION,
+                Delegate.NNAPI to Outcome.SKIPPED,
+                Delegate.XNNPACK to Outcome.FAILED_AT_CREATION,
+            ),
             course(DelegatePolicy(apiLevel = 30)).map { it.delegate to it.outcome },
         )
     }

@@ -38,7 +38,8 @@ class DeviceReportTest {
         assertEquals("xnnpack", gpu["delegate_effective"])
         assertEquals("gpu: no OpenCL", gpu["fallback"])
         assertEquals(5.0, gpu["median_ms"])
-        assertEquals(2.0, gpu["speedup"])
+        assertEquals(10.0, (gpu["float"] as Map<*, *>)["median_ms"])
+        assertNull(gpu["speedup"])
         assertNull(gpu["ci_low"])
         assertEquals(false, nnapi["measured"])
         assertEquals("NNAPI is deprecated", nnapi["why"])
@@ -46,7 +47,10 @@ class DeviceReportTest {
 
     @Test
     fun `all else of the run's report stays`() {
-        val report = Json.parse(DeviceReport.write("""{"schema": 1, "verdict": "pass", "latency": {"host": {"a": 1}}}""", phone, measured, 4))
+        val report =
+            Json.parse(
+                DeviceReport.write("""{"schema": 1, "verdict": "pass", "latency": {"host": {"a": 1}}}""", phone, measured, 4),
+            )
         assertEquals("pass", (report as Map<*, *>)["verdict"])
         assertEquals(mapOf("a" to 1L), (report["latency"] as Map<*, *>)["host"])
     }

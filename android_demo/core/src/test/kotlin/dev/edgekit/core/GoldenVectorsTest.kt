@@ -8,7 +8,13 @@ import kotlin.test.assertTrue
 
 /** Each folder in the system property `edgekit.golden` is one that Python wrote. */
 class GoldenVectorsTest {
-    private val folders = System.getProperty("edgekit.golden").orEmpty().split(File.pathSeparator).filter(String::isNotEmpty).map(::File)
+    private val folders =
+        System
+            .getProperty("edgekit.golden")
+            .orEmpty()
+            .split(File.pathSeparator)
+            .filter(String::isNotEmpty)
+            .map(::File)
 
     private fun contract(folder: File): Contract = ContractReader.read(File(folder, "contract.json").readText())
 
