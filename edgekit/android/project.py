@@ -64,7 +64,9 @@ def place(module: Path, staged: Path, *, force: bool) -> list[Path]:
         )
     # Named first: should this stop half-way, the next export knows both old and new as its own.
     _write_record(
-        module, {**old, **{name: [*old.get(name, ()), sha256] for name, sha256 in new.items()}}
+        module,
+        staged,
+        {**old, **{name: [*old.get(name, ()), sha256] for name, sha256 in new.items()}},
     )
     for name in new:
         target = module / name
@@ -74,7 +76,7 @@ def place(module: Path, staged: Path, *, force: bool) -> list[Path]:
         if _stands(module / name) and _is_ours(module / name, old[name], None):
             (module / name).unlink()
             _remove_empty((module / name).parent, module)
-    _write_record(module, {name: [sha256] for name, sha256 in new.items()})
+    _write_record(module, staged, {name: [sha256] for name, sha256 in new.items()})
     return [module / name for name in new]
 
 
@@ -105,8 +107,8 @@ def staging_folder(module: Path) -> Path:
     return folder
 
 
-def _write_record(module: Path, files: Mapping[str, list[str]]) -> None:
-    partial = module / f".{RECORD}.partial"
+def _write_record(module: Path, staged: Path, files: Mapping[str, list[str]]) -> None:
+    partial = staged / RECORD
     content = {"schema": 1, "files": dict(sorted(files.items()))}
     partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, module / RECORD)

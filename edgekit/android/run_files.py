@@ -66,11 +66,12 @@ def read_run_files(
             f"{folder} holds {', '.join(made)}; an Android app takes {MODEL}",
             hint="Quantize with a method that makes a .tflite, e.g. quantize.method: litert_static",
         )
-    if not (folder / CONTRACT).is_file():
-        raise UsageError(
-            f"{folder} has no {CONTRACT}, so an app cannot know how to feed the model",
-            hint="Make the run anew with edgekit quantize.",
-        )
+    for name in (CONTRACT, REPORT):
+        if not (folder / name).is_file():
+            raise UsageError(
+                f"{folder} has no {name}, which the app needs",
+                hint="Make the run anew with edgekit quantize.",
+            )
     for name in (MODEL, FLOAT_MODEL, CONTRACT, LABELS):
         if (folder / name).is_file():
             _check(folder / name, promised)

@@ -181,6 +181,13 @@ def test_a_run_of_another_format_is_told_so(run: Path, project: Path) -> None:
         export_android(run, project)
 
 
+@pytest.mark.parametrize("name", ["contract.json", "report.json"])
+def test_a_run_that_lacks_a_file_is_told_so(run: Path, project: Path, name: str) -> None:
+    (run / name).unlink()
+    with pytest.raises(UsageError, match=f"has no {name}, which the app needs"):
+        export_android(run, project)
+
+
 def test_a_contract_of_another_schema_is_told_so(run: Path, project: Path) -> None:
     edit_json(run / "contract.json", schema=2)
     with pytest.raises(UsageError, match=r"contract\.json: has schema 2, this edgekit .* schema 1"):
