@@ -28,6 +28,7 @@ from edgekit.types import Array, Feeds, QuantParams, TensorInfo
 from tests import tiny_runs
 from tests.android import kotlin
 from tests.android.pictures import KINDS, write_pictures
+from tests.cli.commands import edgekit
 
 pytestmark = kotlin.needs_kotlin
 CLASSES = 1000
@@ -213,6 +214,19 @@ def test_edgekit_reads_the_report_that_a_phone_shares(
     gpu, nnapi = shared["latency"]["devices"]
     assert (gpu["delegate_requested"], gpu["delegate_effective"]) == ("gpu", "xnnpack")
     assert not nnapi["measured"]
+
+
+def test_the_gate_takes_the_report_that_a_phone_shares(
+    tested: kotlin.Tested, report_folder: Path
+) -> None:
+    home = report_folder.parent
+    arguments = ("--recipe", "recipe.yaml", "--baseline", report_folder / "written.json")
+    ran = edgekit("gate", "run", *arguments, "--out", "judged", "--json", "-q", cwd=home)
+    assert ran.code == 0, ran
+    checks = {check["name"]: check["status"] for check in json.loads(ran.stdout)["checks"]}
+    against_it = {name: each for name, each in checks.items() if name.startswith("baseline.")}
+    assert against_it
+    assert "fail" not in against_it.values()
 
 
 def test_a_wrong_tensor_fails_and_is_counted(
