@@ -17,7 +17,7 @@ from edgekit.android.kotlin import (
     contract_test_source,
 )
 from edgekit.android.pictures import drawn, photos
-from edgekit.android.project import find_module, place, recorded, staging_folder
+from edgekit.android.project import find_module, place, project_of, recorded, staging_folder
 from edgekit.android.run_files import CONTRACT, LABELS, MODEL, RunFiles, read_run_files
 from edgekit.cache import file_sha256
 from edgekit.errors import OutputError
@@ -127,9 +127,10 @@ def _write_kotlin(files: RunFiles, staged: Path, package: str) -> None:
 
 def _has_core(project: Path, module: Path) -> bool:
     """Whether the project has edgekit's core by itself, not from an earlier export."""
-    ours = {module / name for name in recorded(module)}
-    wanted = f"{CORE.replace('.', '/')}/Contract.kt"
-    found = {*project.glob(f"*/src/*/*/{wanted}"), *project.glob(f"src/*/*/{wanted}")}
+    ours = {(module / name).resolve() for name in recorded(module)}
+    whole = project_of(module) or project  # --to may name the module
+    wanted = f"src/*/*/{CORE.replace('.', '/')}/Contract.kt"
+    found = {path.resolve() for path in (*whole.glob(f"*/{wanted}"), *whole.glob(wanted))}
     return bool(found - ours)
 
 

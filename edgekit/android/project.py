@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from edgekit.cache import file_sha256
@@ -15,6 +15,7 @@ RECORD = "edgekit-export.json"
 """In the module's folder: what an export wrote there, so that the next one knows its own files."""
 _PARTIAL = ".edgekit-export.partial"
 _BUILD_FILES = ("build.gradle.kts", "build.gradle")
+_SETTINGS_FILES = ("settings.gradle.kts", "settings.gradle")
 
 
 def find_module(project: Path, name: str) -> Path:
@@ -35,14 +36,26 @@ def find_module(project: Path, name: str) -> Path:
     )
 
 
+def project_of(module: Path) -> Path | None:
+    """The Gradle project that ``module`` is a part of, if it says where its settings are."""
+    return next(
+        (
+            folder
+            for folder in (module, *module.absolute().parents)
+            if any((folder / name).is_file() for name in _SETTINGS_FILES)
+        ),
+        None,
+    )
+
+
 def place(module: Path, staged: Path, *, force: bool) -> list[Path]:
     """Move every file below ``staged`` to its like path in ``module``; returns these paths.
 
     ``staged`` lies in ``module``. What an earlier export wrote and this one does not is removed.
 
     Raises:
-        OutputError: a file in the way that no export wrote, or that was changed since; nothing is
-            moved then. Or the disk refuses.
+        OutputError: a file in the way that no export wrote, or that was changed since, or where a
+            folder is needed; nothing is moved then. Or the disk refuses.
     """
     new = {
         file.relative_to(staged).as_posix(): file_sha256(file)
@@ -50,6 +63,7 @@ def place(module: Path, staged: Path, *, force: bool) -> list[Path]:
         if file.is_file()
     }
     old = recorded(module)
+    _check_folders(module, new)
     foreign = [
         name
         for name, sha256 in new.items()
@@ -78,6 +92,15 @@ def place(module: Path, staged: Path, *, force: bool) -> list[Path]:
             _remove_empty((module / name).parent, module)
     _write_record(module, staged, {name: [sha256] for name, sha256 in new.items()})
     return [module / name for name in new]
+
+
+def _check_folders(module: Path, names: Iterable[str]) -> None:
+    for folder in {parent for name in names for parent in Path(name).parents}:
+        if _stands(module / folder) and not (module / folder).is_dir():
+            raise OutputError(
+                f"{module / folder} is a file, where the export needs a folder",
+                hint="Move it away, or give another --package.",
+            )
 
 
 def recorded(module: Path) -> Mapping[str, list[str]]:
