@@ -11,9 +11,12 @@ from typing import Any
 from edgekit.cache import file_sha256
 from edgekit.data.preprocess import Preprocessor
 from edgekit.errors import DataError, IntegrityError, UsageError, Where
-from edgekit.recipe.schema import InputSpec, Recipe
+from edgekit.progress import SilentProgress
+from edgekit.recipe.schema import InputSpec, LabelsSpec, Recipe
+from edgekit.report.saved import REPORT_FILE as REPORT
+from edgekit.report.saved import read_run
 from edgekit.runs.contract import SCHEMA
-from edgekit.runs.labels import Labels, check_label_count
+from edgekit.runs.labels import Labels, check_label_count, load_labels
 from edgekit.runs.manifest import FILE as MANIFEST
 from edgekit.runs.manifest import recipe_of_run
 
@@ -21,7 +24,6 @@ MODEL = "model.tflite"
 FLOAT_MODEL = "model.float.tflite"
 CONTRACT = "contract.json"
 LABELS = "labels.txt"
-REPORT = "report.json"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def read_run_files(
     """Read what an app needs of the run in ``folder``; ``labels`` stands in for the run's own.
 
     Raises:
-        UsageError: no run folder, a run of another format or task, or a contract of another schema.
+        UsageError: no run folder, a run of another format or task, or a contract or a report of
+            another schema.
         DataError: no class names, or not as many as classes.
         IntegrityError: a file is not the one that the run wrote.
     """
@@ -75,6 +78,7 @@ def read_run_files(
     for name in (MODEL, FLOAT_MODEL, CONTRACT, LABELS):
         if (folder / name).is_file():
             _check(folder / name, promised)
+    read_run(folder)  # which would else fail on the phone, after its benchmark
     contract = _contract(folder / CONTRACT)
     if recipe.preprocess.kind != "image" or len(contract["inputs"]) != 1:
         raise UsageError(
@@ -87,16 +91,15 @@ def read_run_files(
             f"the task of {folder} is {recipe.evaluate.task}; the Android export is for "
             "classification",
         )
-    file = labels or folder / LABELS
-    names = _labels(file, given=labels is not None)
+    names = _labels(folder, labels)
     primary = contract["meaning"]["primary_output"]
     output = next(each for each in contract["outputs"] if each["name"] == primary)
-    check_label_count(Labels(file, names), output["shape"][-1])
+    check_label_count(names, output["shape"][-1])
     contract["meaning"]["labels"] = LABELS
     files = {MODEL: folder / MODEL, REPORT: folder / REPORT}
     if with_float and (folder / FLOAT_MODEL).is_file():
         files[FLOAT_MODEL] = folder / FLOAT_MODEL
-    return RunFiles(folder, recipe, contract, names, files)
+    return RunFiles(folder, recipe, contract, names.names, files)
 
 
 def _promised(folder: Path) -> Mapping[str, Any]:
@@ -132,15 +135,12 @@ def _fed_with(recipe: Recipe, contract: Mapping[str, Any]) -> str:
     return f"{len(contract['inputs'])} inputs"
 
 
-def _labels(file: Path, *, given: bool) -> tuple[str, ...]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        what = f"there is no {file}" if given else f"{file.parent} has no {LABELS}"
+def _labels(folder: Path, given: Path | None) -> Labels:
+    file = given or folder / LABELS
+    if not file.is_file():
+        what = f"{folder} has no {LABELS}" if given is None else f"there is no file {given}"
         raise DataError(
             f"{what}, so the app could not name a class",
             hint="Give a file with one name a line: --labels FILE",
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"labels: cannot read {file}: {error}") from error
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
+        )
+    return load_labels(LabelsSpec(f"file:{file}"), SilentProgress())

@@ -43,7 +43,7 @@ Written into the module:
     "--labels",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Class names, one a line. [default: the run's]",
+    help="Class names, one a line or as JSON. [default: the run's]",
 )
 @click.option(
     "--pictures",
