@@ -15,6 +15,8 @@ from edgekit.types import Array
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MAX_PIXELS = 100_000_000
+"""In all pictures: golden vectors keep them uncompressed, up to four bytes a pixel."""
 _ORIENTATION = 0x0112
 _ALPHA_MODES = frozenset({"RGBA", "LA", "PA"})
 # Height, width, mode, EXIF orientation: upright and turned, smaller and larger than most inputs.
@@ -45,14 +47,24 @@ def photos(folder: Path) -> list[Picture]:
     """Every picture in ``folder``, by name.
 
     Raises:
-        DataError: there is none, or one cannot be read.
+        DataError: there is none, one cannot be read, or they are more than ``MAX_PIXELS``.
     """
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}", hint="Give a folder of pictures.")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files:
         raise DataError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    return [_picture(file) for file in files]
+    found, pixels = [], 0
+    for file in files:
+        found.append(_picture(file))
+        pixels += found[-1].image.width * found[-1].image.height
+        if pixels > MAX_PIXELS:
+            raise DataError(
+                f"the pictures in {folder} have more than {MAX_PIXELS // 1_000_000} million pixels "
+                f"by {file.name}, and golden vectors keep them all",
+                hint="Give fewer or smaller ones: a few dozen tell as much.",
+            )
+    return found
 
 
 def drawn(folder: Path) -> list[Picture]:
@@ -78,7 +90,8 @@ def _picture(file: Path) -> Picture:
 
     image = load_image(file)
     with Image.open(file) as opened:
-        orientation = int(opened.getexif().get(_ORIENTATION, 1))
+        turn = opened.getexif().get(_ORIENTATION)
+        orientation = turn if isinstance(turn, int) else 1  # of another type it turns nothing
         has_alpha = opened.mode in _ALPHA_MODES or "transparency" in opened.info
         if opened.mode != "L" or has_alpha:
             stored = np.asarray(opened.convert("RGBA" if has_alpha else "RGB"))
@@ -86,4 +99,4 @@ def _picture(file: Path) -> Picture:
             stored = np.asarray(opened)[..., None]
     if opened.mode.startswith("I;16"):  # which only load_image knows how to take
         stored, orientation = np.asarray(image), 1
-    return Picture(file.stem, stored, orientation, image)
+    return Picture(file.name, stored, orientation, image)

@@ -105,6 +105,14 @@ def test_a_project_with_a_core_of_its_own_keeps_it(run: Path, project: Path) -> 
     assert not (project / "app/src/main/kotlin/dev/edgekit/core").exists()
 
 
+def test_a_module_named_by_itself_knows_the_core_beside_it(run: Path, project: Path) -> None:
+    core = project / "core/src/main/kotlin/dev/edgekit/core"
+    core.mkdir(parents=True)
+    (core / "Contract.kt").write_text("package dev.edgekit.core\n")
+    (project / "settings.gradle").write_text("include ':core', ':app'\n")
+    assert not export_android(run, project / "app").core
+
+
 def test_what_an_export_no_longer_writes_goes(run: Path, project: Path) -> None:
     export_android(run, project, package="com.example.old")
     export_android(run, project, package="com.example.model", with_float=False)
@@ -142,6 +150,14 @@ def test_nothing_that_is_not_ours_is_replaced(run: Path, project: Path, how: str
         assert "android {}" in (project / "app/build.gradle.kts").read_text()
 
 
+def test_a_file_where_a_folder_is_needed_stops_all(run: Path, project: Path) -> None:
+    (project / "app/src/test").write_text("mine\n")
+    before = files_in(project)
+    with pytest.raises(OutputError, match=r"src/test is a file, where the export needs a folder"):
+        export_android(run, project, force=True)
+    assert files_in(project) == before
+
+
 def test_an_export_that_was_stopped_half_way_is_taken_up(
     run: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,7 +181,7 @@ def test_an_export_that_was_stopped_half_way_is_taken_up(
     monkeypatch.undo()
     export_android(run, project, pictures=pictures, with_float=False)
     golden = json.loads((project / "app" / GOLDEN / "golden.json").read_text(encoding="utf-8"))
-    assert [vector["name"] for vector in golden["vectors"]] == ["red"]
+    assert [vector["name"] for vector in golden["vectors"]] == ["red.png"]
     assert not (project / "app" / GOLDEN / "007.pixels").exists()
 
 
@@ -186,6 +202,14 @@ def test_a_run_that_lacks_a_file_is_told_so(run: Path, project: Path, name: str)
     (run / name).unlink()
     with pytest.raises(UsageError, match=f"has no {name}, which the app needs"):
         export_android(run, project)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 1}'])
+def test_a_report_that_nothing_reads_is_told_so(run: Path, project: Path, text: str) -> None:
+    (run / "report.json").write_text(text)
+    with pytest.raises(UsageError, match=r"report\.json: not "):
+        export_android(run, project)
+    assert files_in(project / "app").keys() == {"build.gradle.kts"}
 
 
 def test_a_contract_of_another_schema_is_told_so(run: Path, project: Path) -> None:
@@ -213,6 +237,12 @@ def test_missing_labels_are_asked_for_and_taken(run: Path, project: Path) -> Non
     names.write_text("a\nb\nc\nd\ne\n")
     export_android(run, project, labels=names)
     assert (project / "app" / ASSETS / "labels.txt").read_text() == "a\nb\nc\nd\ne\n"
+    as_json = run.parent / "own.json"
+    as_json.write_text('["v", "w", "x", "y", "z"]')
+    export_android(run, project, labels=as_json)
+    assert (project / "app" / ASSETS / "labels.txt").read_text() == "v\nw\nx\ny\nz\n"
+    with pytest.raises(UsageError, match=r"there is no file .*nowhere"):
+        export_android(run, project, labels=run / "nowhere")
 
 
 def test_a_model_that_takes_arrays_is_refused(tmp_path: Path, project: Path) -> None:
@@ -244,6 +274,29 @@ def test_pictures_that_cannot_be_read_are_named(run: Path, project: Path, tmp_pa
     with pytest.raises(UsageError, match=r"broken\.png"):
         export_android(run, project, pictures=pictures)
     assert files_in(project / "app").keys() == {"build.gradle.kts"}
+
+
+def test_pictures_of_one_name_are_told_apart_by_their_types(
+    run: Path, project: Path, tmp_path: Path
+) -> None:
+    """Kotlin asks for them by name: of two with one name it would see the first twice."""
+    (tmp_path / "pictures").mkdir()
+    for kind in ("png", "jpg"):
+        Image.new("RGB", (9, 9), "red").save(tmp_path / f"pictures/same.{kind}")
+    export_android(run, project, pictures=tmp_path / "pictures")
+    golden = json.loads((project / "app" / GOLDEN / "golden.json").read_text(encoding="utf-8"))
+    assert [each["name"] for each in golden["vectors"]] == ["same.jpg", "same.png"]
+
+
+def test_pictures_beyond_what_a_project_should_hold_are_refused(
+    run: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgekit.android.pictures.MAX_PIXELS", 100)
+    (tmp_path / "pictures").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (9, 9), "red").save(tmp_path / f"pictures/{name}.png")
+    with pytest.raises(UsageError, match=r"million pixels by b\.png"):
+        export_android(run, project, pictures=tmp_path / "pictures")
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(
