@@ -15,6 +15,7 @@ from tests.android.resources import class_r, dangling, resources
 APP = kotlin.DEMO / "app/src/main"
 RES = APP / "res"
 STUBS = Path(__file__).parent / "stubs"
+ENGINE_TEST = Path(__file__).parent / "engine"
 _ANDROID = "{http://schemas.android.com/apk/res/android}"
 _FORMAT = re.compile(r"%(\d)\$(?:\.\d)?([sdf])")
 
@@ -37,10 +38,11 @@ def stub_jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def app_jar(stub_jar: Path) -> Path:
-    """The app's classes, compiled with warnings as errors."""
-    sources = [APP / "kotlin", STUBS / "kotlin"]
+    """The app's classes and the test of its engine, compiled with warnings as errors."""
+    sources = [APP / "kotlin", STUBS / "kotlin", ENGINE_TEST]
     core = kotlin.compile_core().jar
-    compiled = kotlin.compile_kotlin(sources, [core, stub_jar, kotlin.COROUTINES])
+    libraries = [core, stub_jar, kotlin.COROUTINES, *kotlin.TESTING]
+    compiled = kotlin.compile_kotlin(sources, libraries)
     assert compiled.ok, compiled.said
     return compiled.jar
 
@@ -58,6 +60,16 @@ def test_all_of_android_that_the_app_names_is_in_api_36(app_jar: Path, android: 
     assert sorted(str(member) for member in members if not android.has(member)) == []
     assert sorted(name for name in classes if not android.has_class(name)) == []
     print(f"{len(members)} members and {len(classes)} classes of Android are in API 36")
+
+
+@kotlin.needs_kotlin
+def test_the_engine_closes_what_it_opened_on_every_path(app_jar: Path, stub_jar: Path) -> None:
+    tested = kotlin.run_tests(
+        [app_jar, stub_jar, kotlin.compile_core().jar],
+        [f"dev.edgekit.demo.{name}" for name in kotlin.classes_in(ENGINE_TEST)],
+    )
+    assert (tested.code, tested.failed) == (0, 0), tested.output
+    assert tested.passed >= 9
 
 
 @kotlin.needs_kotlin

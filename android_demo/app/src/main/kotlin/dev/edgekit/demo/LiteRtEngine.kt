@@ -92,9 +92,20 @@ class LiteRtEngine private constructor(
                 @Suppress("TooGenericExceptionCaught") error: Throwable,
             ) {
                 // Whatever it is goes on; only the native memory must not stay.
-                interpreter?.close()
-                accelerator?.close()
+                closeAfter(error, interpreter)
+                closeAfter(error, accelerator)
                 throw error
+            }
+        }
+
+        private fun closeAfter(
+            error: Throwable,
+            opened: AutoCloseable?,
+        ) {
+            try {
+                opened?.close()
+            } catch (second: RuntimeException) {
+                error.addSuppressed(second)
             }
         }
 
@@ -102,7 +113,8 @@ class LiteRtEngine private constructor(
         fun isGpuListed(): Boolean =
             try {
                 CompatibilityList().use { it.isDelegateSupportedOnThisDevice }
-            } catch (_: UnsatisfiedLinkError) {
+            } catch (_: LinkageError) {
+                // Its library is missing; of a class that failed so before, NoClassDefFoundError.
                 false
             }
 
