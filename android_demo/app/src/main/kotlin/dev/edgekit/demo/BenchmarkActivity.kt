@@ -55,7 +55,9 @@ class BenchmarkActivity : ComponentActivity() {
                 getString(R.string.row_times, row.requested.id, times.medianMs, times.p90Ms, row.effective?.id.orEmpty()),
             )
         row.float?.let { lines += getString(R.string.row_float, it.medianMs, it.medianMs / times.medianMs) }
-        row.peakMemoryMb?.let { lines += getString(R.string.memory, it) }
+        row.fallback?.let { lines += getString(R.string.fell_back, row.requested.id, it) }
+        lines += row.warnings
+        row.memoryMb?.let { lines += getString(R.string.memory, it) }
         return lines.joinToString("\n")
     }
 

@@ -5,8 +5,11 @@ import dev.edgekit.core.Classification
 import dev.edgekit.core.Classifier
 import dev.edgekit.core.Delegate
 import dev.edgekit.core.DelegatePolicy
+import dev.edgekit.core.EdgekitException
+import dev.edgekit.core.EngineException
 import dev.edgekit.core.OpenableModel
 import dev.edgekit.core.PixelImage
+import dev.edgekit.core.passedOver
 
 /** The answer of one model, and where it came from. */
 class Answer(
@@ -17,6 +20,14 @@ class Answer(
     val fallback: String?,
 )
 
+/** What both models say of one picture. */
+class Answers(
+    val quantized: Answer,
+    /** `null` where no float model was exported, or where it failed. */
+    val float: Answer?,
+    val floatFailure: String?,
+)
+
 /** Both models on the delegate of a choice. Not safe for use from several threads at once. */
 class Classifiers(
     private val assets: ModelAssets,
@@ -25,23 +36,35 @@ class Classifiers(
     private var quantized: Classifier? = null
     private var float: Classifier? = null
 
-    /** [wanted] is `null` for the best there is. Throws [dev.edgekit.core.EdgekitException]. */
+    /**
+     * [wanted] is `null` for the best there is. Throws [EdgekitException] of the quantized model; a float
+     * model that fails leaves its answer standing.
+     */
     fun classify(
         picture: PixelImage,
         wanted: Delegate?,
-    ): Pair<Answer, Answer?> {
+    ): Answers {
         if (wanted != choice) close()
         choice = wanted
         val first = quantized ?: open(assets.quantized, wanted).also { quantized = it }
-        val second = float ?: assets.float?.let { open(it, wanted) }.also { float = it }
-        return answer(first, picture) to second?.let { answer(it, picture) }
+        val answer = answer(first, picture)
+        return try {
+            val second = float ?: assets.float?.let { open(it, wanted) }.also { float = it }
+            Answers(answer, second?.let { answer(it, picture) }, floatFailure = null)
+        } catch (error: EdgekitException) {
+            Answers(answer, float = null, floatFailure = error.message)
+        }
     }
 
     override fun close() {
-        val open = listOfNotNull(quantized, float)
+        val (first, second) = quantized to float
         quantized = null
         float = null
-        open.forEach(Classifier::close)
+        try {
+            first?.close()
+        } finally {
+            second?.close()
+        }
     }
 
     private fun open(
@@ -53,16 +76,18 @@ class Classifiers(
         classifier: Classifier,
         picture: PixelImage,
     ): Answer =
-        Answer(
-            classification = classifier.classify(picture),
-            requested = classifier.requested,
-            effective = classifier.effective,
-            fallback =
-                classifier.attempts
-                    .firstOrNull { it.delegate == classifier.requested }
-                    ?.reason
-                    ?.takeIf { classifier.effective != classifier.requested },
-        )
+        try {
+            Answer(
+                classification = classifier.classify(picture),
+                requested = classifier.requested,
+                effective = classifier.effective,
+                fallback = classifier.attempts.passedOver(),
+            )
+        } catch (error: EngineException) {
+            // An engine that broke stays broken: the next picture opens new ones.
+            close()
+            throw error
+        }
 
     companion object {
         /** What this device may try for [wanted]. */

@@ -77,19 +77,23 @@ class MainActivity : ComponentActivity() {
 
     private fun show(state: MainState) {
         findViewById<View>(R.id.busy).visibility = if (state.isBusy) View.VISIBLE else View.GONE
-        for (id in listOf(R.id.pick, R.id.shoot, R.id.benchmark)) button(id).isEnabled = !state.isBusy
+        for (id in listOf(R.id.pick, R.id.shoot, R.id.benchmark, R.id.delegate)) {
+            findViewById<View>(id).isEnabled = !state.isBusy
+        }
         findViewById<ImageView>(R.id.picture).run {
             setImageBitmap(state.picture)
             visibility = if (state.picture == null) View.GONE else View.VISIBLE
         }
-        val isFirst = state.quantized == null && !state.isBusy
+        val answers = state.answers
+        val isFirst = answers == null && !state.isBusy
         text(R.id.message).text = state.message ?: if (isFirst) getString(R.string.start) else ""
-        text(R.id.quantized).text = state.quantized?.let { described(R.string.quantized, it) }.orEmpty()
+        text(R.id.quantized).text = answers?.let { described(R.string.quantized, it.quantized) }.orEmpty()
         text(R.id.float_model).text =
             when {
-                state.float != null -> described(R.string.float_model, state.float)
-                state.quantized != null -> getString(R.string.no_float)
-                else -> ""
+                answers == null -> ""
+                answers.float != null -> described(R.string.float_model, answers.float)
+                answers.floatFailure != null -> getString(R.string.float_failed, answers.floatFailure)
+                else -> getString(R.string.no_float)
             }
         text(R.id.memory).text = state.memoryMb?.let { getString(R.string.memory, it) }.orEmpty()
     }

@@ -22,8 +22,7 @@ import java.util.concurrent.Executors
 data class MainState(
     val isBusy: Boolean = false,
     val picture: Bitmap? = null,
-    val quantized: Answer? = null,
-    val float: Answer? = null,
+    val answers: Answers? = null,
     val message: String? = null,
     val memoryMb: Double? = null,
 )
@@ -76,11 +75,10 @@ class MainViewModel(
         return try {
             val picture = PictureReader(getApplication<Application>().contentResolver).read(uri)
             preview = bitmap(picture)
-            val (quantized, float) = opened().classify(picture.pixels, wanted)
+            val answers = opened().classify(picture.pixels, wanted)
             MainState(
                 picture = preview,
-                quantized = quantized,
-                float = float,
+                answers = answers,
                 message = if (picture.isReduced) text(R.string.reduced, picture.fullWidth, picture.fullHeight) else null,
                 memoryMb = Debug.getPss() / KB_PER_MB,
             )

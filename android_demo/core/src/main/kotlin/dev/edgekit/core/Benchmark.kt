@@ -41,17 +41,29 @@ class Benchmark(
         val wanted = policy.copy(wanted = delegate)
         wanted.objection(delegate)?.let { return failed(delegate, it) }
         return try {
-            val first = timed(quantized, wanted, stop)
-            val second = float?.let { timed(it, wanted, stop) }
-            // Two models on two delegates are no comparison.
-            val comparable = second?.takeIf { it.effective == first.effective }
-            first.copy(
-                float = comparable?.quantized,
-                peakMemoryMb = maxOf(first.peakMemoryMb ?: 0.0, second?.peakMemoryMb ?: 0.0),
-            )
+            withFloat(timed(quantized, wanted, stop), wanted, stop)
         } catch (error: EdgekitException) {
             failed(delegate, error.message ?: error.javaClass.simpleName)
         }
+    }
+
+    /** [first] with the float model's times, or with why there are none: it stands by itself. */
+    private fun withFloat(
+        first: DelegateMeasurement,
+        wanted: DelegatePolicy,
+        stop: () -> Boolean,
+    ): DelegateMeasurement {
+        if (float == null || stop()) return first
+        val second =
+            try {
+                timed(float, wanted, stop)
+            } catch (error: EdgekitException) {
+                return first.copy(warnings = listOf("the float model was not measured: ${error.message}"))
+            }
+        if (second.effective != first.effective) {
+            return first.copy(warnings = listOf("the float model ran on ${second.effective?.id}, which is no comparison"))
+        }
+        return first.copy(float = second.quantized, memoryMb = maxOf(first.memoryMb ?: 0.0, second.memoryMb ?: 0.0))
     }
 
     private fun timed(
@@ -69,7 +81,7 @@ class Benchmark(
                 float = null,
                 attempts = classifier.attempts,
                 failure = null,
-                peakMemoryMb = memoryMb(),
+                memoryMb = memoryMb(),
             )
         }
 

@@ -15,9 +15,20 @@ data class Attempt(
     val outcome: Outcome,
     val reason: String,
 ) {
+    /** Not one that was skipped because nobody wants it. */
+    val isWanted: Boolean get() = reason != NOT_ASKED_FOR
+
     /** How an attempt ended. */
     enum class Outcome { SKIPPED, FAILED_AT_CREATION, FAILED_AT_FIRST_RUN, RAN }
 }
+
+private const val NOT_ASKED_FOR = "not asked for"
+
+/** What was wanted and did not run, with its reasons; `null` where there is no such thing. */
+fun List<Attempt>.passedOver(): String? =
+    filter { it.isWanted && it.outcome != Attempt.Outcome.RAN }
+        .joinToString("; ") { "${it.delegate.id}: ${it.reason}" }
+        .ifEmpty { null }
 
 /** What may be tried. [wanted] alone is tried, and the CPU after it; `null`: all, best first. */
 data class DelegatePolicy(
@@ -31,10 +42,10 @@ data class DelegatePolicy(
     /** Why [delegate] is not to be tried, or `null`. */
     fun objection(delegate: Delegate): String? =
         when {
-            wanted != null && delegate != wanted && delegate != Delegate.XNNPACK -> "not asked for"
+            wanted != null && delegate != wanted && delegate != Delegate.XNNPACK -> NOT_ASKED_FOR
             delegate == Delegate.GPU && !gpuListed -> "the GPU delegate does not list this device"
             delegate != Delegate.NNAPI -> null
-            !allowNnapi && wanted != Delegate.NNAPI -> "not asked for"
+            !allowNnapi && wanted != Delegate.NNAPI -> NOT_ASKED_FOR
             apiLevel < NNAPI_FIRST -> "NNAPI came with API $NNAPI_FIRST, this device has $apiLevel"
             apiLevel > NNAPI_LAST -> "NNAPI is deprecated beyond API $NNAPI_LAST, this device has $apiLevel"
             else -> null

@@ -16,8 +16,13 @@ data class DelegateMeasurement(
     val float: LatencyStatistics?,
     val attempts: List<Attempt>,
     val failure: String?,
-    val peakMemoryMb: Double? = null,
-)
+    /** Of the whole app, after the runs, with the model still loaded. */
+    val memoryMb: Double? = null,
+    val warnings: List<String> = emptyList(),
+) {
+    /** Why another delegate ran than the one that was asked for, or `null`. */
+    val fallback: String? get() = if (effective == requested) null else attempts.passedOver()
+}
 
 /** edgekit's report.json with what this phone measured in place of its `latency.devices`. */
 object DeviceReport {
@@ -74,10 +79,10 @@ object DeviceReport {
             "delegate_nodes" to null,
             "graph_nodes" to null,
             "delegate_partitions" to null,
-            "fallback" to fallback(found),
+            "fallback" to found.fallback,
             "predicted" to null,
             "surprise" to null,
-        ) + figures(quantized, found.peakMemoryMb) +
+        ) + figures(quantized, found.memoryMb) +
             mapOf(
                 "float" to found.float?.let { figures(it, null) },
                 // A speed-up goes with an interval, and one round in one process gives none.
@@ -92,7 +97,7 @@ object DeviceReport {
                 "answers" to null,
                 "before" to emptyMap<String, Any?>(),
                 "after" to emptyMap<String, Any?>(),
-                "warnings" to emptyList<Any?>(),
+                "warnings" to found.warnings + "peak_memory_mb is the whole app's, read after the runs",
                 "log" to null,
             )
 
@@ -116,16 +121,6 @@ object DeviceReport {
             "peak_memory_mb" to peakMemoryMb,
             "memory_delta_mb" to null,
         )
-
-    private fun fallback(found: DelegateMeasurement): String? =
-        if (found.effective == found.requested) {
-            null
-        } else {
-            found.attempts
-                .filter { it.outcome != Attempt.Outcome.RAN && it.reason != "not asked for" }
-                .joinToString("; ") { "${it.delegate.id}: ${it.reason}" }
-                .ifEmpty { null }
-        }
 
     private fun device(phone: Phone): String = "app:${phone.model}, API ${phone.apiLevel}"
 

@@ -92,7 +92,7 @@ object EngineOpener {
     private fun requested(
         policy: DelegatePolicy,
         attempts: List<Attempt>,
-    ): Delegate = policy.wanted ?: attempts.first { it.outcome != Attempt.Outcome.SKIPPED }.delegate
+    ): Delegate = policy.wanted ?: attempts.first { it.isWanted }.delegate
 
     /** Runtimes throw much: IllegalArgumentException, UnsatisfiedLinkError, out of memory of a GPU. */
     private inline fun attempt(action: () -> Unit): DelegateState.Event =

@@ -1,6 +1,7 @@
 package dev.edgekit.core
 
 import kotlin.test.Test
+import kotlin.test.assertContains
 import kotlin.test.assertEquals
 import kotlin.test.assertNotNull
 import kotlin.test.assertNull
@@ -33,7 +34,7 @@ class BenchmarkTest {
         assertEquals(Delegate.entries.toList(), rows.map { it.effective })
         assertEquals(List(3) { 4 }, rows.map { it.quantized?.runs })
         assertEquals(List(3) { 4 }, rows.map { it.float?.runs })
-        assertEquals(82.0, rows.first().peakMemoryMb)
+        assertEquals(82.0, rows.first().memoryMb)
         assertEquals(List(6) { 1 }, made.map { it.closed })
         // One run to see whether it works, two to warm up.
         assertEquals(List(6) { 7 }, made.map { it.runs })
@@ -54,6 +55,19 @@ class BenchmarkTest {
         assertEquals(Delegate.GPU, gpu.effective)
         assertNotNull(gpu.quantized)
         assertNull(gpu.float)
+        assertEquals(listOf("the float model ran on xnnpack, which is no comparison"), gpu.warnings)
+    }
+
+    @Test
+    fun `a float model that fails takes nothing from the quantized one`() {
+        val rows = benchmark(quantized, model(tinyContract.float(), ByteArray(12)) { "too large" }).run()
+        assertEquals(List(3) { 4 }, rows.map { it.quantized?.runs })
+        for (row in rows) {
+            assertNull(row.float)
+            assertContains(row.warnings.single(), "the float model was not measured")
+            assertContains(row.warnings.single(), "too large")
+        }
+        assertEquals(List(3) { 1 }, made.map { it.closed })
     }
 
     @Test

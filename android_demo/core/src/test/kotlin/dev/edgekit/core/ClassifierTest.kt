@@ -6,6 +6,7 @@ import kotlin.test.assertContains
 import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
+import kotlin.test.assertNull
 
 class ClassifierTest {
     private val policy = DelegatePolicy(apiLevel = 30)
@@ -14,6 +15,7 @@ class ClassifierTest {
     private fun open(
         contract: Contract = tinyContract,
         labels: Labels = tinyLabels,
+        policy: DelegatePolicy = this.policy,
         factory: (Delegate) -> FakeEngine,
     ): Classifier = Classifier.open(contract, labels, { factory(it).also(made::add) }, policy)
 
@@ -42,6 +44,16 @@ class ClassifierTest {
         assertEquals(Attempt(Delegate.GPU, Outcome.FAILED_AT_CREATION, "no libGLES"), classifier.attempts.first())
         classifier.close()
         assertAllClosed()
+    }
+
+    @Test
+    fun `the best there is means the GPU, and a device it does not list is told why it gets the CPU`() {
+        open(policy = DelegatePolicy(apiLevel = 30, gpuListed = false)) { FakeEngine() }.use { classifier ->
+            assertEquals(Delegate.GPU, classifier.requested)
+            assertEquals(Delegate.XNNPACK, classifier.effective)
+            assertEquals("gpu: the GPU delegate does not list this device", classifier.attempts.passedOver())
+        }
+        open { FakeEngine() }.use { assertNull(it.attempts.passedOver()) }
     }
 
     @Test

@@ -20,7 +20,8 @@ class DeviceReportTest {
                 float = LatencyStatistics.of(listOf(30.0, 10.0), warmUpRuns = 1),
                 attempts = listOf(Attempt(Delegate.GPU, Outcome.FAILED_AT_CREATION, "no OpenCL")),
                 failure = null,
-                peakMemoryMb = 81.5,
+                memoryMb = 81.5,
+                warnings = listOf("the float model was cold"),
             ),
             DelegateMeasurement(Delegate.NNAPI, null, null, null, null, emptyList(), failure = "NNAPI is deprecated"),
         )
@@ -37,6 +38,7 @@ class DeviceReportTest {
         assertEquals("gpu", gpu["delegate_requested"])
         assertEquals("xnnpack", gpu["delegate_effective"])
         assertEquals("gpu: no OpenCL", gpu["fallback"])
+        assertContains(gpu["warnings"] as List<*>, "the float model was cold")
         assertEquals(5.0, gpu["median_ms"])
         assertEquals(10.0, (gpu["float"] as Map<*, *>)["median_ms"])
         assertNull(gpu["speedup"])
