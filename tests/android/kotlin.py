@@ -34,6 +34,9 @@ STUBS = TOOLS / "stubs"
 _COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
 # The Kotlin that android_demo/gradle/libs.versions.toml names: nothing newer is used.
 _LANGUAGE = ("-language-version", "2.2", "-api-version", "2.2")
+_JAVA_17 = ("-jvm-target", "17")
+# Of Java's own library: API 24, where the app still runs, knows nothing newer.
+_JAVA_8 = ("-jvm-target", "1.8", "-Xjdk-release=1.8")
 _TIMEOUT_S = 280
 _SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
 
@@ -53,16 +56,18 @@ class Compiled:
     said: str
 
 
-def compile_kotlin(sources: Sequence[Path], classpath: Sequence[Path]) -> Compiled:
+def compile_kotlin(
+    sources: Sequence[Path], classpath: Sequence[Path], java: Sequence[str] = _JAVA_17
+) -> Compiled:
     """Compile files and folders of ``sources`` with warnings as errors; an equal one is not done
     twice, whatever its verdict was."""
-    key = _key(sources, classpath)
+    options = ["-no-stdlib", "-no-reflect", "-Werror", *java, *_LANGUAGE]
+    key = _key(sources, classpath, options)
     jar = TOOLS / "compiled" / f"{key}.jar"
     log = jar.with_suffix(".log")
     if not log.exists():
         jar.parent.mkdir(exist_ok=True)
         partial = jar.with_name(f"{key}.{os.getpid()}.jar")
-        options = ["-no-stdlib", "-no-reflect", "-jvm-target", "17", "-Werror", *_LANGUAGE]
         path = os.pathsep.join(map(str, [STDLIB, *classpath]))
         command = [
             _program("java"),
@@ -81,8 +86,9 @@ def compile_kotlin(sources: Sequence[Path], classpath: Sequence[Path]) -> Compil
 
 
 def compile_core() -> Compiled:
-    """core and its unit tests in one jar; fails where they do not compile."""
-    compiled = compile_kotlin([CORE, CORE_TESTS], TESTING)
+    """core and its unit tests in one jar; fails where they do not compile, or name what Java's
+    library has only since Java 9."""
+    compiled = compile_kotlin([CORE, CORE_TESTS], TESTING, java=_JAVA_8)
     assert compiled.ok, compiled.said
     return compiled
 
@@ -90,7 +96,7 @@ def compile_core() -> Compiled:
 def compile_java(sources: Path) -> Path:
     """The jar of the Java files below ``sources``."""
     files = sorted(sources.rglob("*.java"))
-    key = _key(files, [])
+    key = _key(files, [], [])
     jar = TOOLS / "compiled" / f"{key}.jar"
     if not jar.exists():
         jar.parent.mkdir(exist_ok=True)
@@ -172,8 +178,8 @@ def _run(command: list[str], cwd: Path | None = None) -> subprocess.CompletedPro
     )
 
 
-def _key(sources: Sequence[Path], classpath: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
+def _key(sources: Sequence[Path], classpath: Sequence[Path], options: Sequence[str]) -> str:
+    digest = hashlib.sha256(" ".join(options).encode())
     for source in sources:
         files = sorted(source.rglob("*.kt")) if source.is_dir() else [source]
         for file in files:
