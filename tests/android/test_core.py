@@ -19,6 +19,7 @@ from edgekit.android.pictures import photos
 from edgekit.android.run_files import RunFiles
 from edgekit.recipe import load_recipe
 from edgekit.recipe.schema import InputSpec, PreprocessSpec, Recipe
+from edgekit.report.devices import devices_to_list
 from edgekit.report.html import html
 from edgekit.report.markdown import markdown
 from edgekit.report.saved import read_run
@@ -29,6 +30,7 @@ from tests import tiny_runs
 from tests.android import kotlin
 from tests.android.pictures import KINDS, write_pictures
 from tests.cli.commands import edgekit
+from tests.gate.test_devices import FOUND
 
 pytestmark = kotlin.needs_kotlin
 CLASSES = 1000
@@ -214,6 +216,16 @@ def test_edgekit_reads_the_report_that_a_phone_shares(
     gpu, nnapi = shared["latency"]["devices"]
     assert (gpu["delegate_requested"], gpu["delegate_effective"]) == ("gpu", "xnnpack")
     assert not nnapi["measured"]
+
+
+def test_a_phones_rows_have_the_keys_of_edgekits_own(
+    tested: kotlin.Tested, report_folder: Path
+) -> None:
+    written = json.loads((report_folder / "written.json").read_text(encoding="utf-8"))
+    gpu, _ = written["latency"]["devices"]
+    (own,) = devices_to_list([replace(FOUND, reference=FOUND.quantized)])
+    assert own.keys() <= gpu.keys()
+    assert own["float"].keys() <= gpu["float"].keys()
 
 
 def test_the_gate_takes_the_report_that_a_phone_shares(

@@ -72,6 +72,7 @@ object DeviceReport {
             "model" to phone.model,
             "engine" to found.runtime,
             "engine_sha256" to null,
+            "flags" to emptyList<Any?>(),
             "delegate_requested" to found.requested.id,
             "delegate_effective" to found.effective?.id,
             // The interpreter does not tell an app how many operators a delegate took.
