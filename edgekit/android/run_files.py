@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ def read_run_files(
     names = _labels(folder, labels)
     primary = contract["meaning"]["primary_output"]
     output = next(each for each in contract["outputs"] if each["name"] == primary)
-    check_label_count(names, output["shape"][-1])
+    check_label_count(names, math.prod(output["shape"]))  # [1, N, 1, 1] are N classes too
     contract["meaning"]["labels"] = LABELS
     files = {MODEL: folder / MODEL, REPORT: folder / REPORT}
     if with_float and (folder / FLOAT_MODEL).is_file():

@@ -245,6 +245,13 @@ def test_missing_labels_are_asked_for_and_taken(run: Path, project: Path) -> Non
         export_android(run, project, labels=run / "nowhere")
 
 
+def test_classes_may_lie_on_any_axis(run: Path, project: Path) -> None:
+    contract = json.loads((run / "contract.json").read_text(encoding="utf-8"))
+    (output,) = contract["outputs"]
+    edit_json(run / "contract.json", outputs=[{**output, "shape": [1, 5, 1, 1]}])
+    assert export_android(run, project).pictures == 8
+
+
 def test_a_model_that_takes_arrays_is_refused(tmp_path: Path, project: Path) -> None:
     tiny_runs.write_model(tmp_path)
     tiny_runs.write_arrays(tmp_path)

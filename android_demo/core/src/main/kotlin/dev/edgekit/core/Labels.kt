@@ -17,7 +17,7 @@ class Labels(
 ) {
     /** Throws [ModelMismatchException] where there are not as many names as classes. */
     fun check(output: TensorSpec) {
-        val classes = output.shape.last()
+        val classes = output.elements
         if (names.size != classes) {
             throw ModelMismatchException(
                 "labels.txt has ${names.size} labels, output '${output.name}' has $classes classes: export them again.",

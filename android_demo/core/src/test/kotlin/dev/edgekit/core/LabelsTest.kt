@@ -21,6 +21,13 @@ class LabelsTest {
     }
 
     @Test
+    fun `classes may lie on any axis, and an output without one is a single class`() {
+        val output = tinyContract.primaryOutput
+        Labels(List(3) { "$it" }).check(output.copy(shape = listOf(1, 3, 1, 1)))
+        assertFailsWith<ModelMismatchException> { Labels(List(3) { "$it" }).check(output.copy(shape = emptyList())) }
+    }
+
+    @Test
     fun `of equal scores the lower index comes first`() {
         assertEquals(listOf(1, 3, 0), Labels(List(4) { "$it" }).top(floatArrayOf(1f, 2f, 0f, 2f), 3).map { it.index })
     }
