@@ -26,11 +26,13 @@ lint: ## style and types
 	$(BIN)/mypy
 
 test: lint ## style, types and the default tests, all set-up included
+	@.ci/kotlin
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: ## the tests that take minutes
 	@.ci/environment demo,tensorflow,onnx,dev
 	@.ci/browser
+	@.ci/kotlin
 	@code=0; $(BIN)/python -m pytest -m slow $(ARGS) || code=$$?; \
 	if [ $$code = 5 ]; then echo "no test is marked slow: nothing was tested"; exit 0; fi; \
 	exit $$code

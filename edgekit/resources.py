@@ -8,9 +8,12 @@ from typing import Literal
 
 from edgekit.errors import MissingError
 
+_CHECKOUT = {"kotlin": "android_demo/core/src/main/kotlin/dev/edgekit/core"}
+"""Where in a checkout a folder lies that has another name there."""
 
-def shipped(folder: Literal["recipes", "calibration"]) -> Path:
-    """The folder of shipped YAML files.
+
+def shipped(folder: Literal["recipes", "calibration", "kotlin"]) -> Path:
+    """The folder of shipped YAML files, or of the Kotlin core's sources.
 
     Installed, it is the package ``edgekit._<folder>``; in a checkout or an editable install it
     lies beside ``edgekit/``.
@@ -19,7 +22,7 @@ def shipped(folder: Literal["recipes", "calibration"]) -> Path:
         MissingError: this installation has neither.
     """
     package = Path(str(files("edgekit")))
-    for candidate in (package / f"_{folder}", package.parent / folder):
+    for candidate in (package / f"_{folder}", package.parent / _CHECKOUT.get(folder, folder)):
         if candidate.is_dir():
             return candidate
     raise MissingError(

@@ -40,6 +40,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "trial",
         "conversion",
         "debug",
+        "android",
         "bench",
         "inspection",
         "comparison",

@@ -49,7 +49,7 @@ def test_every_package_is_listed(repository: Path) -> None:
         ".".join(path.parent.relative_to(repository).parts)
         for path in (repository / "edgekit").rglob("__init__.py")
     }
-    assert listed == sorted(there | {"edgekit._calibration", "edgekit._recipes"})
+    assert listed == sorted(there | {"edgekit._calibration", "edgekit._kotlin", "edgekit._recipes"})
 
 
 def test_every_file_beside_the_code_is_shipped(repository: Path) -> None:

@@ -44,6 +44,10 @@ VERBS = {
         "edgekit.cli.bench:bench",
         "Time MODEL on this machine or on phones, and say what really executed it.",
     ),
+    "export-android": (
+        "edgekit.cli.export_android:export_android",
+        "Write a run's model and what an app needs with it into an Android project.",
+    ),
     "init": (
         "edgekit.cli.init:init",
         "Look into MODEL and write a commented recipe for it.",

@@ -1,0 +1,1 @@
+"""From a run folder into an Android project: model, labels, contract, golden vectors, Kotlin."""
