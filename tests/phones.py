@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from edgekit.errors import MissingError
 from edgekit.measure.devices.adb_client import find_adb
+from edgekit.runtimes import open_session
+from edgekit.types import Feeds
 from tests.fake_adbd import FakePhone
 
 LOG = """\
@@ -57,6 +60,22 @@ cat <<END
 {LOG.format(delegate=delegate, median="$median")}
 END
 """
+
+
+def know_answers(
+    phone: FakePhone, file: Path, inputs: Iterable[Feeds], shift: float = 0
+) -> None:
+    """Have the phone's benchmark_model answer as LiteRT does here, ``shift`` added to each value,
+    to these inputs of ``file``, which has one input and one output."""
+    (phone.root / "answers").mkdir()
+    with open_session(file) as session:
+        for feeds in inputs:
+            (content,) = (array.tobytes() for array in feeds.values())
+            name = hashlib.sha256(content).hexdigest()[:16]
+            (answer,) = session.run(feeds).values()
+            (phone.root / "answers" / name).write_bytes(
+                (answer + answer.dtype.type(shift)).tobytes()
+            )
 
 
 @pytest.fixture(scope="session")

@@ -7,21 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgekit.errors import RecipeError
 from edgekit.gate.check import Check, Status
-from edgekit.pipeline import quantize
+from edgekit.pipeline import judge_model
+from edgekit.pipeline import quantize as quantize_by
 from edgekit.recipe import load_recipe
 from edgekit.report import Report
-from tests import tiny_runs
+from edgekit.runtimes import open_session
+from edgekit.runtimes.quantized_io import quantize
+from tests import tflite_models, tiny_runs
 from tests.fake_adbd import FakePhone, write_program
-from tests.phones import FALLBACK, GPU, benchmark_program
+from tests.phones import FALLBACK, GPU, benchmark_program, know_answers
 
 Plug = Callable[..., FakePhone]
 
 
-def run(folder: Path, program: str | None, *devices: dict[str, Any]) -> Report:
+def recipe_for(folder: Path, program: str | None, *devices: dict[str, Any]) -> Path:
     """The tiny recipe with ``latency.devices``; ``program`` is its benchmark_model."""
     tiny_runs.write_model(folder)
     tiny_runs.write_arrays(folder)
@@ -29,8 +33,12 @@ def run(folder: Path, program: str | None, *devices: dict[str, Any]) -> Report:
     if program is not None:
         write_program(folder / "benchmark_model", program)
         latency["benchmark_model"] = "file:benchmark_model"
-    recipe = tiny_runs.write_recipe(folder, {"latency": latency})
-    return quantize(str(recipe), out=folder / "run")
+    return tiny_runs.write_recipe(folder, {"latency": latency})
+
+
+def run(folder: Path, program: str | None, *devices: dict[str, Any]) -> Report:
+    """A run of that recipe."""
+    return quantize_by(str(recipe_for(folder, program, *devices)), out=folder / "run")
 
 
 def checks(report: Report) -> dict[str, Check]:
@@ -109,6 +117,31 @@ def test_without_a_phone_nothing_stands_in_its_place(
     assert "median_ms" not in found
     assert checks(report)["latency.adb.xnnpack"].status is Status.NOT_MEASURED
     assert report.exit_code == exit_code
+
+
+def test_the_gate_asks_a_phone_by_the_names_that_the_file_itself_has(
+    plug: Plug, tmp_path: Path
+) -> None:
+    graph = tflite_models.int8_graph(tflite_models.weights())
+    graph.inputs, graph.outputs = (
+        {f"their_{name}": index for name, index in ends.items()}
+        for ends in (graph.inputs, graph.outputs)
+    )
+    file = tmp_path / "theirs.tflite"
+    file.write_bytes(tflite_models.write([graph], {"serving_default": 0}))
+    recipe = recipe_for(tmp_path, benchmark_program(), {"answers": 3})
+    phone = plug()
+    with open_session(file) as session, np.load(tmp_path / "data.npz") as data:
+        (info,) = session.info.inputs
+        assert info.quant is not None
+        rows = [quantize(row[np.newaxis], info.quant, info.dtype) for row in data["x"]]
+    know_answers(phone, file, ({info.name: row} for row in rows))
+
+    report = judge_model(file, str(recipe), out=tmp_path / "judged")
+
+    check = checks(report)[f"latency.adb:{phone.serial}.xnnpack.answers"]
+    assert (check.status, check.value) == (Status.PASS, 1.0)
+    assert "on 3 of 3 samples; outputs differ by at most 0 steps" in check.why
 
 
 def test_without_benchmark_model_the_run_says_how_to_get_it(plug: Plug, tmp_path: Path) -> None:

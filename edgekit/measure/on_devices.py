@@ -22,6 +22,7 @@ from edgekit.measure.devices.select import bench_devices, open_devices
 from edgekit.recipe.schema import PhoneSpec
 from edgekit.runs.run import Run
 from edgekit.runtimes.predict import stored_feeds
+from edgekit.runtimes.renamed import in_own_names
 from edgekit.sources.source import SourceModel
 from edgekit.types import Artefact, ModelKind
 
@@ -50,7 +51,9 @@ def measure_on_devices(
     reference = baseline.files["model"] if baseline.kind is ModelKind.FLOAT_TFLITE else None
     most = max(phone.answers for phone in asked)
     with open_artefact(artefact) as session:
-        inputs = tuple(stored_feeds(session, sample) for sample in islice(samples, most))
+        feeds = [stored_feeds(session, sample) for sample in islice(samples, most)]
+    # A device opens the file itself, which may call its inputs otherwise than the model does.
+    inputs = tuple(in_own_names(each, artefact.renamed) for each in feeds)
     models = Models(artefact.path, reference, inputs)
     measured = []
     with run.stage("devices"):
