@@ -62,9 +62,7 @@ END
 """
 
 
-def know_answers(
-    phone: FakePhone, file: Path, inputs: Iterable[Feeds], shift: float = 0
-) -> None:
+def know_answers(phone: FakePhone, file: Path, inputs: Iterable[Feeds], shift: float = 0) -> None:
     """Have the phone's benchmark_model answer as LiteRT does here, ``shift`` added to each value,
     to these inputs of ``file``, which has one input and one output."""
     (phone.root / "answers").mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 
 from edgekit.errors import RecipeError
 from edgekit.gate.check import Check, Status
+from edgekit.measure.on_devices import bench_settings
 from edgekit.pipeline import judge_model
 from edgekit.pipeline import quantize as quantize_by
 from edgekit.recipe import load_recipe
+from edgekit.recipe.schema import PhoneSpec
 from edgekit.report import Report
 from edgekit.runtimes import open_session
 from edgekit.runtimes.quantized_io import quantize
@@ -29,7 +32,9 @@ def recipe_for(folder: Path, program: str | None, *devices: dict[str, Any]) -> P
     """The tiny recipe with ``latency.devices``; ``program`` is its benchmark_model."""
     tiny_runs.write_model(folder)
     tiny_runs.write_arrays(folder)
-    latency: dict[str, Any] = {"devices": [{"rounds": 2, "answers": 0, **one} for one in devices]}
+    latency: dict[str, Any] = {
+        "devices": [{"rounds": 2, "answers": 0, "cool_down_s": 0, **one} for one in devices]
+    }
     if program is not None:
         write_program(folder / "benchmark_model", program)
         latency["benchmark_model"] = "file:benchmark_model"
@@ -50,15 +55,12 @@ def no_benchmark_model_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGEKIT_BENCHMARK_MODEL", raising=False)
 
 
-@pytest.fixture(autouse=True)
-def no_cool_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.measure.devices.adb.AdbDevice._cool_down", lambda self, s: None)
-
-
 def test_a_phone_fills_the_report_and_its_log_stands_in_the_run(plug: Plug, tmp_path: Path) -> None:
     phone = plug()
 
-    report = run(tmp_path, benchmark_program(GPU), {"delegate": "gpu", "on_fallback": "fail"})
+    asked = {"delegate": "gpu", "on_fallback": "fail", "gpu_backend": "cl", "gpu_float32": True}
+
+    report = run(tmp_path, benchmark_program(GPU), {**asked, "strict": True, "profile_ops": True})
 
     (found,) = json.loads((tmp_path / "run/report.json").read_text())["latency"]["devices"]
     assert (found["serial"], found["model"]) == (phone.serial, "Acme Phone 3")
@@ -66,6 +68,14 @@ def test_a_phone_fills_the_report_and_its_log_stands_in_the_run(plug: Plug, tmp_
     assert (found["median_ms"], found["float"]["median_ms"], found["speedup"]) == (10.0, 20.0, 2.0)
     log = tmp_path / "run/devices" / found["log"]
     assert "Inference timings in us" in log.read_text(encoding="utf-8")
+    (launch, *_) = (said for said in phone.commands if "--graph=quantized" in said)
+    for flag in (
+        "--gpu_backend=cl",
+        "--gpu_precision_loss_allowed=false",
+        "--require_full_delegation=true",
+        "--enable_op_profiling=true",
+    ):
+        assert flag in launch
     name = f"latency.adb:{phone.serial}.gpu"
     made = checks(report)
     assert made[f"{name}.delegate"].status is Status.PASS
@@ -166,6 +176,21 @@ def test_a_throttled_phone_decides_nothing(plug: Plug, tmp_path: Path) -> None:
     assert report.exit_code == 3
 
 
+def test_every_flag_of_bench_that_a_recipe_names_reaches_the_device() -> None:
+    changed: dict[str, Any] = {
+        "delegate": "nnapi", "threads": 4, "rounds": 7, "runs_per_round": 9, "cool_down_s": 2.5,
+        "timeout_s": 9.0, "strict": True, "gpu_backend": "gl", "gpu_float32": True,
+        "nnapi_accelerator": "npu", "nnapi_preference": "low_power", "profile_ops": True,
+        "answers": 3,
+    }  # fmt: skip
+
+    settings = bench_settings(PhoneSpec(**changed))
+
+    assert {name: getattr(settings, name) for name in changed} == changed
+    in_both = {each.name for each in fields(PhoneSpec)} & {each.name for each in fields(settings)}
+    assert in_both == changed.keys()
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -173,8 +198,20 @@ def test_a_throttled_phone_decides_nothing(plug: Plug, tmp_path: Path) -> None:
         ({"latency": {"devices": [{"device": "host"}]}}, "measured anyway"),
         ({"latency": {"devices": [{}], "enabled": False}}, "latency is not measured"),
         ({"latency": {"devices": [{"delegate": "npu"}]}}, "npu"),
+        ({"latency": {"devices": [{"gpu_backend": "vulkan"}]}}, "vulkan"),
+        ({"latency": {"devices": [{"gpu_backend": "cl"}]}}, "is about gpu, and xnnpack"),
+        ({"latency": {"devices": [{"delegate": "gpu", "nnapi_preference": "low_power"}]}},
+         "is about nnapi, and gpu"),
+        ({"latency": {"devices": [{"delegate": "cpu", "strict": True}]}}, "are no delegate"),
+        ({"latency": {"devices": [{"timeout_s": 0}]}}, "timeout_s"),
+        ({"latency": {"devices": [{"threads": 1}, {"threads": 4}]}}, "would have one name"),
+        ({"latency": {"devices": [{"device": "qemu-aarch64", "delegate": "gpu"}]}},
+         "qemu-aarch64 has no gpu"),
+        ({"latency": {"devices": [{"device": "qemu-aarch64", "answers": 0}]}}, "answers only"),
+        ({"latency": {"devices": [{"device": "qemu-aarch64", "strict": True}]}},
+         "runs no benchmark_model"),
     ],
-)
+)  # fmt: skip
 def test_a_recipe_that_asks_for_what_cannot_be_is_refused(
     change: dict[str, Any], expected: str, tmp_path: Path
 ) -> None:

@@ -144,7 +144,7 @@ def bench(
         runs_per_round=runs or base.runs_per_round,
         strict=strict,
         gpu_backend=gpu_backend,
-        gpu_precision_loss=not gpu_float32,
+        gpu_float32=gpu_float32,
         nnapi_accelerator=nnapi_accelerator,
         nnapi_preference=nnapi_preference,
         profile_ops=profile_ops,

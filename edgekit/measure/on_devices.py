@@ -66,15 +66,28 @@ def measure_on_devices(
     return tuple(measured)
 
 
-def _measure(run: Run, phone: PhoneSpec, models: Models) -> tuple[Found, ...]:
-    delegate, tool = Delegate(phone.delegate), run.recipe.latency.benchmark_model
-    settings = BenchSettings(
-        delegate=delegate,
+def bench_settings(phone: PhoneSpec) -> BenchSettings:
+    """What ``edgekit bench`` has as flags, from the recipe's keys of the same names."""
+    return BenchSettings(
+        delegate=Delegate(phone.delegate),
         threads=phone.threads,
         rounds=phone.rounds,
         runs_per_round=phone.runs_per_round,
+        cool_down_s=phone.cool_down_s,
+        timeout_s=phone.timeout_s,
+        strict=phone.strict,
+        gpu_backend=phone.gpu_backend,
+        gpu_float32=phone.gpu_float32,
+        nnapi_accelerator=phone.nnapi_accelerator,
+        nnapi_preference=phone.nnapi_preference,
+        profile_ops=phone.profile_ops,
         answers=phone.answers,
     )
+
+
+def _measure(run: Run, phone: PhoneSpec, models: Models) -> tuple[Found, ...]:
+    delegate, tool = Delegate(phone.delegate), run.recipe.latency.benchmark_model
+    settings = bench_settings(phone)
     logs: Path = models.quantized.parent / LOGS
     try:
         given = None if tool is None else fetch(tool, sha256=None, progress=run.progress)

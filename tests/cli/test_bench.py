@@ -141,6 +141,11 @@ def test_no_adb_program_is_exit_4_with_the_command_that_gets_it(
         (["q.tflite", "--delegate", "gpu"], "this machine has no delegate gpu"),
         (["notes.txt"], "nothing here times notes.txt"),
         (["q.tflite", "--rounds", "1"], "--rounds"),
+        (["q.tflite", "--strict"], "strict is benchmark_model's"),
+        (["q.tflite", "--device", "qemu-aarch64", "--profile-ops"], "profile-ops is benchmark_"),
+        (["q.tflite", "--device", "adb", "--gpu-float32"], "gpu-float32 is about gpu"),
+        (["q.tflite", "--device", "adb", "--nnapi-accelerator", "npu"], "is about nnapi"),
+        (["q.tflite", "--device", "adb", "--delegate", "cpu", "--strict"], "are no delegate"),
     ],
 )
 def test_a_wrong_request_is_exit_2_and_says_what_is_wrong(

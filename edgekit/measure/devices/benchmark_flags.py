@@ -74,7 +74,7 @@ def _delegate(settings: BenchSettings) -> list[str]:
             backend = settings.gpu_backend
             return [
                 "--use_gpu=true",
-                f"--gpu_precision_loss_allowed={str(settings.gpu_precision_loss).lower()}",
+                f"--gpu_precision_loss_allowed={str(not settings.gpu_float32).lower()}",
                 *([] if backend == "auto" else [f"--gpu_backend={backend}"]),
             ]
         case Delegate.NNAPI:

@@ -43,7 +43,7 @@ class BenchSettings:
     repeats: int = 1
     strict: bool = False
     gpu_backend: Literal["auto", "cl", "gl"] = "auto"
-    gpu_precision_loss: bool = True
+    gpu_float32: bool = False
     nnapi_accelerator: str | None = None
     nnapi_preference: str | None = None
     profile_ops: bool = False

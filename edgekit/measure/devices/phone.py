@@ -115,7 +115,8 @@ class Phone:
             raise DeviceError(
                 f"phone {self.serial}: {command[0].removeprefix('./')} did not finish within "
                 f"{timeout_s:g} s while {doing}, and was ended",
-                hint="Give it more with --timeout SECONDS; the log holds what it said until then.",
+                hint="Give it more with --timeout SECONDS (in a recipe: timeout_s); the log holds "
+                "what it said until then.",
             ) from error
         except BaseException:
             self._kill(remote)
