@@ -13,14 +13,18 @@ import pytest
 
 from edgekit.errors import RecipeError
 from edgekit.gate.check import Check, Status
-from edgekit.measure.on_devices import bench_settings
+from edgekit.measure.devices.device import Answers, DeviceLatency
+from edgekit.measure.on_devices import bench_settings, measure_on_devices
 from edgekit.pipeline import judge_model
 from edgekit.pipeline import quantize as quantize_by
 from edgekit.recipe import load_recipe
 from edgekit.recipe.schema import PhoneSpec
 from edgekit.report import Report
+from edgekit.runs.run import Run
 from edgekit.runtimes import open_session
 from edgekit.runtimes.quantized_io import quantize
+from edgekit.sources import locate
+from edgekit.types import Artefact, ArtefactFormat, Sample
 from tests import tflite_models, tiny_runs
 from tests.fake_adbd import FakePhone, write_program
 from tests.phones import FALLBACK, GPU, benchmark_program, know_answers
@@ -129,23 +133,52 @@ def test_without_a_phone_nothing_stands_in_its_place(
     assert report.exit_code == exit_code
 
 
-def test_the_gate_asks_a_phone_by_the_names_that_the_file_itself_has(
-    plug: Plug, tmp_path: Path
-) -> None:
+def their_file(folder: Path) -> Path:
+    """The network in INT8, with other names of its ends."""
     graph = tflite_models.int8_graph(tflite_models.weights())
     graph.inputs, graph.outputs = (
         {f"their_{name}": index for name, index in ends.items()}
         for ends in (graph.inputs, graph.outputs)
     )
-    file = tmp_path / "theirs.tflite"
+    file = folder / "theirs.tflite"
     file.write_bytes(tflite_models.write([graph], {"serving_default": 0}))
-    recipe = recipe_for(tmp_path, benchmark_program(), {"answers": 3})
-    phone = plug()
-    with open_session(file) as session, np.load(tmp_path / "data.npz") as data:
+    return file
+
+
+def know_rows(phone: FakePhone, file: Path, rows: np.ndarray[Any, Any]) -> None:
+    """Have ``phone`` answer to each of ``rows``, float, as ``file`` does here."""
+    with open_session(file) as session:
         (info,) = session.info.inputs
-        assert info.quant is not None
-        rows = [quantize(row[np.newaxis], info.quant, info.dtype) for row in data["x"]]
-    know_answers(phone, file, ({info.name: row} for row in rows))
+    assert info.quant is not None
+    stored = [quantize(row[np.newaxis], info.quant, info.dtype) for row in rows]
+    know_answers(phone, file, ({info.name: row} for row in stored))
+
+
+def test_a_phone_is_asked_by_the_names_that_the_file_itself_has(plug: Plug, tmp_path: Path) -> None:
+    recipe = recipe_for(tmp_path, benchmark_program(), {"answers": 3})
+    file, phone = their_file(tmp_path), plug()
+    artefact = Artefact(file, ArtefactFormat.TFLITE, "given", "litert", renamed={"their_x": "x"})
+    with np.load(tmp_path / "data.npz") as data:
+        rows = data["x"][:3]
+    samples = [Sample(str(n), str(n), {"x": row[np.newaxis]}) for n, row in enumerate(rows)]
+    know_rows(phone, file, rows)
+    run = Run(load_recipe(str(recipe)))
+
+    (measured,) = measure_on_devices(run, locate(run.recipe.model), artefact, samples)
+
+    (found,) = measured.found
+    assert isinstance(found, DeviceLatency), found
+    assert found.answers == Answers(n=3, agreement=1.0, max_abs=0.0, integer=True)
+
+
+@pytest.mark.slow
+def test_the_gate_asks_a_phone_about_a_file_with_names_of_its_own(
+    plug: Plug, tmp_path: Path
+) -> None:
+    recipe = recipe_for(tmp_path, benchmark_program(), {"answers": 3})
+    file, phone = their_file(tmp_path), plug()
+    with np.load(tmp_path / "data.npz") as data:
+        know_rows(phone, file, data["x"])
 
     report = judge_model(file, str(recipe), out=tmp_path / "judged")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from edgekit.artefact import open_artefact
-from edgekit.data import Dataset
 from edgekit.errors import EdgekitError
 from edgekit.fetch import fetch
 from edgekit.measure.devices.device import (
@@ -24,7 +24,7 @@ from edgekit.runs.run import Run
 from edgekit.runtimes.predict import stored_feeds
 from edgekit.runtimes.renamed import in_own_names
 from edgekit.sources.source import SourceModel
-from edgekit.types import Artefact, ModelKind
+from edgekit.types import Artefact, ModelKind, Sample
 
 LOGS = "devices"
 """The folder of raw logs, in that of the run."""
@@ -39,7 +39,7 @@ class OnDevices:
 
 
 def measure_on_devices(
-    run: Run, baseline: SourceModel, artefact: Artefact, samples: Dataset
+    run: Run, baseline: SourceModel, artefact: Artefact, samples: Iterable[Sample]
 ) -> tuple[OnDevices, ...]:
     """Measure each entry, one after another; ``samples`` are those whose answers are compared.
 
