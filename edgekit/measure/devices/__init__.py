@@ -6,7 +6,8 @@
     host.py           this machine, in process
     adb_client.py     the adb program: found, called, its failures told apart
     phone.py          one phone: a folder of its own on it, launches, its facts
-    benchmark_*.py    the command line and the log of TensorFlow Lite's benchmark_model
+    benchmark_*.py    the command line, the log and the result file of TensorFlow Lite's
+                      benchmark_model
     benchmark_tool.py the user's program itself: where it is, whether it fits, why it failed
     answers.py        a phone's outputs beside the host's
     adb.py            a phone behind the seam: rounds in turns, again where they cannot be believed

@@ -14,9 +14,10 @@ from edgekit.errors import DeviceError, MissingError, UsageError
 from edgekit.measure.devices.adb_client import AdbClient, Attached, unusable
 from edgekit.measure.devices.answers import compare_answers, raw_inputs
 from edgekit.measure.devices.belief import compare_pair, noise, times_of_logs
-from edgekit.measure.devices.benchmark_flags import answer_flags, bench_flags
+from edgekit.measure.devices.benchmark_flags import RESULT_FILE, answer_flags, bench_flags
 from edgekit.measure.devices.benchmark_log import BenchmarkLog, parse_log
-from edgekit.measure.devices.benchmark_tool import TOOL, check_abi, launch_failure
+from edgekit.measure.devices.benchmark_result import SAVED, decode_result, with_result
+from edgekit.measure.devices.benchmark_tool import TOOL, check_abi, launch_failure, no_gpu_times
 from edgekit.measure.devices.device import (
     Answers,
     BenchSettings,
@@ -150,9 +151,28 @@ class AdbDevice:
             timeout_s=settings.timeout_s,
         )
         log = parse_log(said.text, settings.delegate)
+        if not said.code and SAVED in said.text:
+            log = self._with_result(phone, remote, log, settings)
         if said.code or log.timing is None:
             raise launch_failure(self._tool, phone.serial, said, log, settings.delegate)
         return log
+
+    def _with_result(
+        self, phone: Phone, remote: str, log: BenchmarkLog, settings: BenchSettings
+    ) -> BenchmarkLog:
+        """``log`` and what this launch wrote into its result file besides."""
+        with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
+            file = Path(name) / RESULT_FILE
+            phone.pull(f"{remote}/{RESULT_FILE}", file)
+            try:
+                result = decode_result(file.read_bytes())
+            except ValueError as error:  # the text is what counts
+                phone.note(f"({RESULT_FILE} is not read: {error})")
+                return log
+        phone.note(f"{RESULT_FILE}: {' '.join(f'{key}={val:g}' for key, val in result.items())}")
+        if log.timing is None and settings.delegate is Delegate.GPU:
+            raise no_gpu_times(phone.serial)
+        return with_result(log, result)
 
     def _answers(
         self, phone: Phone, remote: str, models: Models, settings: BenchSettings

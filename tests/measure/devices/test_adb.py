@@ -93,6 +93,44 @@ def test_a_healthy_phone_is_measured_in_turns_and_left_clean(
     assert "Inference timings in us" in raw_log(phone)
 
 
+# LatencyMetrics: 10 ms on average, of 9 to 12, median 8; MemoryMetrics: 42.5 MB; 50 runs.
+RESULT = bytes.fromhex(
+    "1214 0d00002041 1500001041 1d00004041 2d00000041  1a05 1d00002a42  2202 1032"
+)
+
+
+def test_a_result_file_gives_the_times_that_a_build_does_not_print(
+    plug: Plug, adb: Path, models: Models
+) -> None:
+    phone = plug()
+    (phone.root / "result.pb").write_bytes(RESULT)
+    program = benchmark_program(prints_times=False)
+
+    found = bench(phone, adb, models, program=program)
+
+    assert (found.quantized.median_ms, found.quantized.min_ms, found.quantized.runs) == (8, 9, 100)
+    assert found.quantized.peak_memory_mb == 23.5  # as the text says
+    assert "result.pb: avg_ms=10 min_ms=9" in raw_log(phone)
+    error = failure(
+        phone, adb, models, BenchSettings(delegate=Delegate.GPU, rounds=2, answers=0), program
+    )
+    assert "on a GPU counts how long work takes to be handed over" in error.message
+    assert list(phone.tmp.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [RESULT, b"PK garbage"], ids=["result", "garbage"])
+def test_what_a_build_prints_goes_before_its_result_file(
+    content: bytes, plug: Plug, adb: Path, models: Models
+) -> None:
+    phone = plug()
+    (phone.root / "result.pb").write_bytes(content)
+
+    found = bench(phone, adb, models)
+
+    assert found.quantized.rounds_ms == (10.0, 10.0)
+    assert ("result.pb is not read" in raw_log(phone)) is (content != RESULT)
+
+
 def test_what_the_phone_is_stands_before_and_after(plug: Plug, adb: Path, models: Models) -> None:
     found = bench(plug(), adb, models)
 
