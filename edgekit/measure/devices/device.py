@@ -221,7 +221,9 @@ def fallback(latency: DeviceLatency) -> str | None:
         return f"{asked} was asked for, and {found.effective} executed the graph"
     if asked is Delegate.CPU or found.complete is not False:
         return None
-    parts = "" if found.partitions is None else f", in {found.partitions} partitions"
+    parts = ""
+    if found.partitions is not None:
+        parts = f", in {found.partitions} partition{'' if found.partitions == 1 else 's'}"
     if found.nodes is not None and found.graph_nodes is not None:
         return f"{asked} took {found.nodes} of {found.graph_nodes} nodes{parts}; the CPU the rest"
     return f"{asked} took a part of the graph{parts}; the CPU the rest"
