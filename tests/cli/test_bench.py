@@ -120,6 +120,36 @@ def test_no_phone_is_exit_4_with_what_to_do(
     assert "adb devices" in captured.err
 
 
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("offline transport_id:2", "phone R58N is offline"),
+        ("unauthorized transport_id:2", "has not authorised this computer"),
+        ("no permissions (missing udev rules?)", "may not be opened by this user"),
+        ("recovery", "is in state 'recovery'"),
+    ],
+)
+def test_a_phone_that_is_there_and_cannot_be_used_is_exit_4(
+    state: str,
+    expected: str,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # adb itself takes half a minute to call a phone offline.
+    listed = f"List of devices attached\nR58N     {state}\n"
+    write_program(files / "adb", f"#!/bin/sh\n[ $1 = start-server ] || printf '{listed}'\n")
+    monkeypatch.setenv("PATH", f"{files}{os.pathsep}{os.environ['PATH']}")
+
+    assert main(["bench", "q.tflite", "--device", "adb", "--json"]) == 4
+
+    captured = capsys.readouterr()
+    (found,) = json.loads(captured.out)["devices"]
+    assert (found["device"], found["measured"]) == ("adb:R58N", False)
+    assert expected in found["why"]
+    assert expected in captured.err
+
+
 def test_no_adb_program_is_exit_4_with_the_command_that_gets_it(
     files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
