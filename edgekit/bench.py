@@ -9,13 +9,8 @@ from edgekit.cache import content_key
 from edgekit.errors import UsageError
 from edgekit.measure.devices.answers import random_inputs
 from edgekit.measure.devices.device import BenchSettings, Delegate, Models
-from edgekit.measure.devices.select import (
-    HOST,
-    QEMU,
-    bench_devices,
-    check_selector,
-    open_devices,
-)
+from edgekit.measure.devices.qemu import NAME as QEMU
+from edgekit.measure.devices.select import HOST, bench_devices, check_selector, open_devices
 from edgekit.progress import Progress, SilentProgress
 from edgekit.recipe.device_rules import OF_ONE_DELEGATE
 from edgekit.report.bench import BenchReport

@@ -80,6 +80,7 @@ def test_a_phone_fills_the_report_and_its_log_stands_in_the_run(plug: Plug, tmp_
         "--enable_op_profiling=true",
     ):
         assert flag in launch
+        assert flag in found["flags"]
     name = f"latency.adb:{phone.serial}.gpu"
     made = checks(report)
     assert made[f"{name}.delegate"].status is Status.PASS
@@ -169,6 +170,19 @@ def test_a_phone_is_asked_by_the_names_that_the_file_itself_has(plug: Plug, tmp_
     (found,) = measured.found
     assert isinstance(found, DeviceLatency), found
     assert found.answers == Answers(n=3, agreement=1.0, max_abs=0.0, integer=True)
+
+
+def test_what_a_phone_warns_of_stands_in_the_report(plug: Plug, tmp_path: Path) -> None:
+    recipe = recipe_for(tmp_path, benchmark_program(), {"delegate": "nnapi"})
+    phone = plug()
+    phone.set_props(ro_build_version_sdk="35")
+    run = Run(load_recipe(str(recipe)))
+    artefact = Artefact(their_file(tmp_path), ArtefactFormat.TFLITE, "given", "litert")
+
+    measure_on_devices(run, locate(run.recipe.model), artefact, [])
+
+    (note,) = run.notes
+    assert note.startswith(f"adb:{phone.serial}, nnapi: NNAPI is deprecated since Android 15")
 
 
 @pytest.mark.slow

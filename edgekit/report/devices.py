@@ -80,6 +80,7 @@ def _latency(latency: DeviceLatency) -> dict[str, Any]:
         "model": latency.model,
         "engine": latency.engine,
         "engine_sha256": latency.engine_sha256,
+        "flags": list(latency.flags),
         "delegate_requested": latency.requested.value,
         "delegate_effective": None if delegation.effective is None else delegation.effective.value,
         "delegate_complete": delegation.complete,

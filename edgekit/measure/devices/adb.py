@@ -84,7 +84,7 @@ class AdbDevice:
             sides = {"quantized": models.quantized, "float": models.reference}
             for side, model in sides.items():
                 if model is not None:
-                    phone.push(model, f"{remote}/{side}.tflite")
+                    phone.push(model, f"{remote}/{_graph(side)}")
             present = [side for side, model in sides.items() if model is not None]
             measured = self._rounds(phone, remote, present, settings)
             answers = self._answers(phone, remote, models, settings)
@@ -98,6 +98,7 @@ class AdbDevice:
             predicted=predict(models.quantized, settings.delegate),
             engine=TOOL,
             engine_sha256=hashlib.sha256(self._tool.read_bytes()).hexdigest(),
+            flags=tuple(bench_flags(_graph("quantized"), settings)),
             quantized=quantized,
             reference=reference,
             speedup=None if pair is None else pair.speedup,
@@ -146,7 +147,7 @@ class AdbDevice:
     ) -> BenchmarkLog:
         said = phone.launch(
             remote,
-            [f"./{TOOL}", *bench_flags(f"{side}.tflite", settings)],
+            [f"./{TOOL}", *bench_flags(_graph(side), settings)],
             doing=f"timing the {side} model",
             timeout_s=settings.timeout_s,
         )
@@ -190,7 +191,10 @@ class AdbDevice:
                     given.append((info, file.name))
                 said = phone.launch(
                     remote,
-                    [f"./{TOOL}", *answer_flags("quantized.tflite", settings, given, "output.bin")],
+                    [
+                        f"./{TOOL}",
+                        *answer_flags(_graph("quantized"), settings, given, "output.bin"),
+                    ],
                     doing="comparing its answers",
                     timeout_s=settings.timeout_s,
                 )
@@ -207,6 +211,10 @@ class AdbDevice:
 def log_file(logs: Path, device: str, delegate: Delegate) -> Path:
     """Where a device's raw log goes; a serial by network has a colon."""
     return logs / f"{re.sub(r'[^A-Za-z0-9._-]', '_', device.removeprefix('adb:'))}-{delegate}.log"
+
+
+def _graph(side: str) -> str:
+    return f"{side}.tflite"
 
 
 def _facts(phone: Phone) -> dict[str, str]:
@@ -232,6 +240,8 @@ def _warnings(
     found = []
     if settings.delegate is Delegate.NNAPI and (said := nnapi_warning(facts)) is not None:
         found.append(said)
+    if settings.profile_ops:
+        found.append("operators were profiled, which takes time that these figures hold too")
     if models.inputs and settings.answers and answers is None:
         found.append(
             f"this build of {TOOL} writes no outputs (--output_filepath), so its answers were not "

@@ -136,7 +136,8 @@ class DeviceLatency:
 
     ``speedup`` is float time / quantized time with its 95 % interval. ``before`` and ``after``
     are the device's facts, ``predicted`` is what the requested delegate was expected to take of
-    the quantized file; ``engine`` is what ran the models, ``engine_sha256`` its file's.
+    the quantized file; ``engine`` is what ran the models, ``engine_sha256`` its file's, ``flags``
+    what it was given for the quantized one.
     """
 
     device: str
@@ -155,6 +156,7 @@ class DeviceLatency:
     unfit: str | None = None
     predicted: Prediction | None = None
     engine_sha256: str | None = None
+    flags: tuple[str, ...] = ()
     before: Mapping[str, str] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
     answers: Answers | None = None

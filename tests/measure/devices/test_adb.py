@@ -245,6 +245,10 @@ def test_a_table_of_operators_is_kept_and_is_no_figure(
 
     assert found.quantized.rounds_ms == (10.0, 10.0)
     assert "CONV_2D 0.034" in raw_log(phone)
+    assert "--enable_op_profiling=true" in found.flags
+    assert found.warnings == (
+        "operators were profiled, which takes time that these figures hold too",
+    )
 
 
 def test_the_phone_cools_down_between_launches(
