@@ -9,7 +9,7 @@ from edgekit.cache import content_key
 from edgekit.errors import UsageError
 from edgekit.measure.devices.answers import random_inputs
 from edgekit.measure.devices.device import BenchSettings, Delegate, Models
-from edgekit.measure.devices.qemu import NAME as QEMU
+from edgekit.measure.devices.emulated import EMULATIONS
 from edgekit.measure.devices.select import HOST, bench_devices, check_selector, open_devices
 from edgekit.progress import Progress, SilentProgress
 from edgekit.recipe.device_rules import OF_ONE_DELEGATE
@@ -17,9 +17,14 @@ from edgekit.report.bench import BenchReport
 from edgekit.runs.folder import default_folder
 from edgekit.runtimes import open_session
 
+_BENCHMARK_MODELS = ("strict", "profile_ops", "gpu_backend")
+"""Settings of that program alone."""
+
 
 def default_settings(device: str, model: Path) -> BenchSettings:
     """Rounds on this machine cost nothing but the runs; on a phone each is a launch."""
+    if (emulation := EMULATIONS.get(device)) is not None:
+        return BenchSettings(delegate=emulation.delegate)
     if device != HOST:
         return BenchSettings()
     delegate = Delegate.XNNPACK if model.suffix == ".tflite" else Delegate.CPU
@@ -83,8 +88,8 @@ def _check_settings(device: str, settings: BenchSettings) -> None:
             "the CPU's own kernels are no delegate, which could leave something to them",
             hint="Leave --strict out, or take --delegate xnnpack, gpu or nnapi.",
         )
-    for name in ("strict", "profile_ops") if device in (HOST, QEMU) else ():
-        if getattr(settings, name):
+    for name in _BENCHMARK_MODELS if device in (HOST, *EMULATIONS) else ():
+        if getattr(settings, name) != getattr(plain, name):
             raise UsageError(
                 f"{name.replace('_', '-')} is benchmark_model's, which runs on phones only",
                 hint="Leave it out, or take --device adb.",

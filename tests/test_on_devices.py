@@ -255,6 +255,7 @@ def test_every_flag_of_bench_that_a_recipe_names_reaches_the_device() -> None:
         ({"latency": {"devices": [{"device": "qemu-aarch64", "delegate": "gpu"}]}},
          "qemu-aarch64 has no gpu"),
         ({"latency": {"devices": [{"device": "qemu-aarch64", "answers": 0}]}}, "answers only"),
+        ({"latency": {"devices": [{"device": "swiftshader"}]}}, "swiftshader has no xnnpack"),
         ({"latency": {"devices": [{"device": "qemu-aarch64", "strict": True}]}},
          "runs no benchmark_model"),
     ],

@@ -14,7 +14,6 @@ from edgekit.measure.devices.device import (
     BenchSettings,
     Delegate,
     DeviceFailure,
-    DeviceLatency,
     Found,
     Models,
 )
@@ -103,5 +102,5 @@ def _remark_on(run: Run, phone: PhoneSpec, found: Found) -> None:
         hint = "" if found.error.hint is None else f". {' '.join(found.error.hint.split())}"
         run.warn(f"{found.device}, {phone.delegate}: not measured: {found.error.message}{hint}")
         return
-    for warning in found.warnings if isinstance(found, DeviceLatency) else ():
+    for warning in found.warnings:
         run.warn(f"{found.device}, {phone.delegate}: {warning}")

@@ -10,7 +10,8 @@ from edgekit.recipe.rules import Finding, Findings, Rule
 from edgekit.recipe.schema import PhoneSpec, Recipe
 from edgekit.types import ArtefactFormat
 
-QEMU = "qemu-aarch64"
+EMULATED: Mapping[str, str] = {"qemu-aarch64": "xnnpack", "swiftshader": "gpu"}
+"""Devices whose answers alone are compared, and the one delegate that each has."""
 OF_ONE_DELEGATE: Mapping[str, str] = {
     "gpu_backend": "gpu",
     "gpu_float32": "gpu",
@@ -24,9 +25,9 @@ _DEFAULTS = PhoneSpec()
 def _devices_are_phones(recipe: Recipe) -> Findings:
     for index, phone in enumerate(recipe.latency.devices):
         name = phone.device
-        if name in ("adb", "all", QEMU) or (name.startswith("adb:") and name != "adb:"):
+        if name in ("adb", "all", *EMULATED) or (name.startswith("adb:") and name != "adb:"):
             continue
-        hint = "write adb, adb:SERIAL, all or qemu-aarch64"
+        hint = f"write adb, adb:SERIAL, all, {' or '.join(EMULATED)}"
         if name == "host":
             hint = "remove it: this machine's latency is measured anyway"
         yield Finding(("latency", "devices", index, "device"), f"'{name}' is no phone", hint)
@@ -57,7 +58,7 @@ def _keys_are_the_delegates_own(recipe: Recipe) -> Findings:
 
 def _strict_needs_a_delegate(recipe: Recipe) -> Findings:
     for index, phone in enumerate(recipe.latency.devices):
-        if phone.strict and phone.delegate == "cpu" and phone.device != QEMU:
+        if phone.strict and phone.delegate == "cpu" and phone.device not in EMULATED:
             message = "the CPU's own kernels are no delegate, which could leave something to them"
             yield Finding(("latency", "devices", index, "strict"), message, "remove it")
 
@@ -75,20 +76,20 @@ def _each_measurement_has_a_name_of_its_own(recipe: Recipe) -> Findings:
             yield Finding(("latency", "devices", index), message, hint)
 
 
-def _an_emulated_core_only_answers(recipe: Recipe) -> Findings:
+def _what_is_emulated_only_answers(recipe: Recipe) -> Findings:
     for index, phone in enumerate(recipe.latency.devices):
-        if phone.device != QEMU:
+        if (delegate := EMULATED.get(phone.device)) is None:
             continue
         path = ("latency", "devices", index)
-        if phone.delegate != "xnnpack":
-            hint = "remove it, or set delegate: xnnpack"
-            yield Finding((*path, "delegate"), f"{QEMU} has no {phone.delegate}", hint)
+        if phone.delegate != delegate:
+            hint = f"set delegate: {delegate}"
+            yield Finding((*path, "delegate"), f"{phone.device} has no {phone.delegate}", hint)
         if phone.answers == 0:
             hint = "remove it, or the device"
-            yield Finding((*path, "answers"), f"{QEMU} compares answers only", hint)
-        for name in ("strict", "profile_ops"):
-            if getattr(phone, name):
-                message = f"{QEMU} compares answers only: it runs no benchmark_model"
+            yield Finding((*path, "answers"), f"{phone.device} compares answers only", hint)
+        for name in ("strict", "profile_ops", "gpu_backend"):
+            if getattr(phone, name) != getattr(_DEFAULTS, name):
+                message = f"{phone.device} compares answers only: it runs no benchmark_model"
                 yield Finding((*path, name), message, "remove it")
 
 
@@ -99,5 +100,5 @@ DEVICE_RULES: tuple[Rule, ...] = (
     _keys_are_the_delegates_own,
     _strict_needs_a_delegate,
     _each_measurement_has_a_name_of_its_own,
-    _an_emulated_core_only_answers,
+    _what_is_emulated_only_answers,
 )

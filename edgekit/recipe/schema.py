@@ -521,8 +521,8 @@ class PhoneSpec:
     device: str = field(
         default="adb",
         metadata=_doc(
-            "'adb' (the only phone), 'adb:SERIAL', 'all' (every phone), or 'qemu-aarch64' "
-            "(answers only)"
+            "'adb' (the only phone), 'adb:SERIAL', 'all' (every phone), or 'qemu-aarch64' or "
+            "'swiftshader' (answers only)"
         ),
     )
     delegate: Literal["cpu", "xnnpack", "gpu", "nnapi"] = field(

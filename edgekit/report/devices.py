@@ -68,6 +68,7 @@ def _answers_only(found: AnswersOnly) -> dict[str, Any]:
         "engine": found.engine,
         "delegate_requested": found.requested.value,
         "answers": dataclasses.asdict(found.answers),
+        "warnings": list(found.warnings),
     }
 
 

@@ -208,7 +208,9 @@ def test_an_emulated_core_gives_answers_and_no_latency(
 ) -> None:
     select = "edgekit.measure.devices.select"
     monkeypatch.setattr(f"{select}.arm_python", lambda cache, progress: files)
-    monkeypatch.setattr(f"{select}.QemuEnvironment", stand_in_runtime)
+    monkeypatch.setattr(
+        f"{select}.EmulatedEnvironment", lambda name, python: stand_in_runtime(python)
+    )
 
     assert main(["bench", "q.tflite", "--device", "qemu-aarch64", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["devices"]

@@ -1,4 +1,4 @@
-"""Latency on devices: this host, or phones that adb reaches; answers of an emulated Arm core.
+"""Latency on devices: this host, or phones that adb reaches; answers of what is emulated.
 
 ::
 
@@ -14,6 +14,7 @@
     belief.py         from rounds to figures, and whether they can be believed
     tflite_runtime.py tflite-runtime in its isolated environment, for the host
     arm_tree.py       an arm64 Debian with LiteRT, and the qemu that runs its programs
-    qemu.py           that behind the seam
+    vulkan_tree.py    SwiftShader, a Vulkan device of software, and a Python that finds it
+    emulated.py       these behind the seam: answers only
     select.py         from ``host``, ``adb:SERIAL``, ``all`` to devices, and all of them at once
 """

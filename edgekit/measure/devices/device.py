@@ -183,6 +183,7 @@ class AnswersOnly:
     engine: str
     answers: Answers
     why: str
+    warnings: tuple[str, ...] = ()
 
 
 Found = DeviceLatency | DeviceFailure | AnswersOnly
@@ -194,7 +195,7 @@ class Device(Protocol):
 
     @property
     def name(self) -> str:
-        """``host``, ``adb:SERIAL`` or ``qemu-aarch64``."""
+        """``host``, ``adb:SERIAL``, ``qemu-aarch64`` or ``swiftshader``."""
 
     def bench(
         self, models: Models, settings: BenchSettings, logs: Path
