@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgekit.errors import DeviceError, MissingError, UsageError
 from edgekit.measure.devices.adb_client import AdbClient, Attached, unusable
-from edgekit.measure.devices.answers import compare_answers, raw_inputs
+from edgekit.measure.devices.answers import compare_answers, raw_inputs, tensors_by_feed
 from edgekit.measure.devices.belief import compare_pair, noise, times_of_logs
 from edgekit.measure.devices.benchmark_flags import RESULT_FILE, answer_flags, bench_flags
 from edgekit.measure.devices.benchmark_log import BenchmarkLog, parse_log
@@ -180,11 +180,14 @@ class AdbDevice:
     ) -> Answers | None:
         """The phone's outputs for ``models.inputs`` beside the host's; ``None`` where this build
         of benchmark_model writes no outputs, or there are no inputs."""
-        raw: list[bytes] = []
+        inputs = models.inputs[: settings.answers]
+        if not inputs:
+            return None
+        tensors, raw = tensors_by_feed(models.quantized), list[bytes]()
         with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
-            for feeds in models.inputs[: settings.answers]:
+            for feeds in inputs:
                 given = []
-                for number, (info, content) in enumerate(raw_inputs(models.quantized, feeds)):
+                for number, (info, content) in enumerate(raw_inputs(tensors, feeds)):
                     file = Path(name) / f"input{number}.bin"
                     file.write_bytes(content)
                     phone.push(file, f"{remote}/{file.name}")
@@ -205,7 +208,7 @@ class AdbDevice:
                     return None
                 phone.pull(f"{remote}/output.bin", Path(name) / "output.bin")
                 raw.append((Path(name) / "output.bin").read_bytes())
-        return compare_answers(models.quantized, models.inputs[: len(raw)], raw) if raw else None
+        return compare_answers(models.quantized, inputs, raw)
 
 
 def log_file(logs: Path, device: str, delegate: Delegate) -> Path:
