@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from edgekit.errors import MissingError
 from edgekit.measure.devices.adb_client import find_adb
+from edgekit.runtimes import open_session
+from edgekit.types import Feeds
 from tests.fake_adbd import FakePhone
 
 LOG = """\
@@ -39,11 +43,18 @@ FALLBACK = (
 )
 
 
-def benchmark_program(delegate: str = XNNPACK, *, instead: str = "") -> str:
+def benchmark_program(
+    delegate: str = XNNPACK, *, instead: str = "", prints_times: bool = True
+) -> str:
     """A benchmark_model as a script: the float model takes twice as long as the quantized one.
 
     ``instead`` is done in place of printing times. Answers are looked up by the input's sha256.
+    It is a build that writes result files where the phone has one to give in ``result.pb``;
+    without ``prints_times`` their times stand only there, as with LiteRT's own.
     """
+    log = LOG.format(delegate=delegate, median="$median")
+    if not prints_times:
+        log = log.replace("Inference timings in us:", "[benchmark_litert_model.h:94] Inference")
     return f"""#!/bin/sh
 case "$*" in *--output_filepath=*)
   answer="$FAKE_ROOT/answers/$(sha256sum < input0.bin | cut -c1-16)"
@@ -54,9 +65,29 @@ esac
 median=10000
 case "$*" in *--graph=float.tflite*) median=20000;; esac
 cat <<END
-{LOG.format(delegate=delegate, median="$median")}
+{log}
 END
+if [ -e "$FAKE_ROOT/result.pb" ]; then
+  case "$*" in *--result_file_path=result.pb*)
+    cp "$FAKE_ROOT/result.pb" result.pb
+    echo "INFO: Saved benchmark result to: result.pb";;
+  esac
+fi
 """
+
+
+def know_answers(phone: FakePhone, file: Path, inputs: Iterable[Feeds], shift: float = 0) -> None:
+    """Have the phone's benchmark_model answer as LiteRT does here, ``shift`` added to each value,
+    to these inputs of ``file``, which has one input and one output."""
+    (phone.root / "answers").mkdir()
+    with open_session(file) as session:
+        for feeds in inputs:
+            (content,) = (array.tobytes() for array in feeds.values())
+            name = hashlib.sha256(content).hexdigest()[:16]
+            (answer,) = session.run(feeds).values()
+            (phone.root / "answers" / name).write_bytes(
+                (answer + answer.dtype.type(shift)).tobytes()
+            )
 
 
 @pytest.fixture(scope="session")
@@ -74,14 +105,12 @@ def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str
         "HOME": str(tmp_path_factory.mktemp("home")),  # adb's keys
         "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
     }
-    yield settings
-    subprocess.run(
-        ["adb", "kill-server"],
-        env={**os.environ, **settings},
-        capture_output=True,
-        check=False,
-        timeout=30,
+    call = partial(
+        subprocess.run, env={**os.environ, **settings}, capture_output=True, check=False, timeout=30
     )
+    call([program, "start-server"])  # takes seconds, once
+    yield settings
+    call([program, "kill-server"])
 
 
 @pytest.fixture

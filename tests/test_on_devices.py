@@ -4,33 +4,50 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgekit.errors import RecipeError
 from edgekit.gate.check import Check, Status
-from edgekit.pipeline import quantize
+from edgekit.measure.devices.device import Answers, DeviceLatency
+from edgekit.measure.on_devices import bench_settings, measure_on_devices
+from edgekit.pipeline import judge_model
+from edgekit.pipeline import quantize as quantize_by
 from edgekit.recipe import load_recipe
+from edgekit.recipe.schema import PhoneSpec
 from edgekit.report import Report
-from tests import tiny_runs
+from edgekit.runs.run import Run
+from edgekit.runtimes import open_session
+from edgekit.runtimes.quantized_io import quantize
+from edgekit.sources import locate
+from edgekit.types import Artefact, ArtefactFormat, Sample
+from tests import tflite_models, tiny_runs
 from tests.fake_adbd import FakePhone, write_program
-from tests.phones import FALLBACK, GPU, benchmark_program
+from tests.phones import FALLBACK, GPU, benchmark_program, know_answers
 
 Plug = Callable[..., FakePhone]
 
 
-def run(folder: Path, program: str | None, *devices: dict[str, Any]) -> Report:
+def recipe_for(folder: Path, program: str | None, *devices: dict[str, Any]) -> Path:
     """The tiny recipe with ``latency.devices``; ``program`` is its benchmark_model."""
     tiny_runs.write_model(folder)
     tiny_runs.write_arrays(folder)
-    latency: dict[str, Any] = {"devices": [{"rounds": 2, "answers": 0, **one} for one in devices]}
+    latency: dict[str, Any] = {
+        "devices": [{"rounds": 2, "answers": 0, "cool_down_s": 0, **one} for one in devices]
+    }
     if program is not None:
         write_program(folder / "benchmark_model", program)
         latency["benchmark_model"] = "file:benchmark_model"
-    recipe = tiny_runs.write_recipe(folder, {"latency": latency})
-    return quantize(str(recipe), out=folder / "run")
+    return tiny_runs.write_recipe(folder, {"latency": latency})
+
+
+def run(folder: Path, program: str | None, *devices: dict[str, Any]) -> Report:
+    """A run of that recipe."""
+    return quantize_by(str(recipe_for(folder, program, *devices)), out=folder / "run")
 
 
 def checks(report: Report) -> dict[str, Check]:
@@ -42,15 +59,12 @@ def no_benchmark_model_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGEKIT_BENCHMARK_MODEL", raising=False)
 
 
-@pytest.fixture(autouse=True)
-def no_cool_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgekit.measure.devices.adb.AdbDevice._cool_down", lambda self, s: None)
-
-
 def test_a_phone_fills_the_report_and_its_log_stands_in_the_run(plug: Plug, tmp_path: Path) -> None:
     phone = plug()
 
-    report = run(tmp_path, benchmark_program(GPU), {"delegate": "gpu", "on_fallback": "fail"})
+    asked = {"delegate": "gpu", "on_fallback": "fail", "gpu_backend": "cl", "gpu_float32": True}
+
+    report = run(tmp_path, benchmark_program(GPU), {**asked, "strict": True, "profile_ops": True})
 
     (found,) = json.loads((tmp_path / "run/report.json").read_text())["latency"]["devices"]
     assert (found["serial"], found["model"]) == (phone.serial, "Acme Phone 3")
@@ -58,6 +72,15 @@ def test_a_phone_fills_the_report_and_its_log_stands_in_the_run(plug: Plug, tmp_
     assert (found["median_ms"], found["float"]["median_ms"], found["speedup"]) == (10.0, 20.0, 2.0)
     log = tmp_path / "run/devices" / found["log"]
     assert "Inference timings in us" in log.read_text(encoding="utf-8")
+    (launch, *_) = (said for said in phone.commands if "--graph=quantized" in said)
+    for flag in (
+        "--gpu_backend=cl",
+        "--gpu_precision_loss_allowed=false",
+        "--require_full_delegation=true",
+        "--enable_op_profiling=true",
+    ):
+        assert flag in launch
+        assert flag in found["flags"]
     name = f"latency.adb:{phone.serial}.gpu"
     made = checks(report)
     assert made[f"{name}.delegate"].status is Status.PASS
@@ -111,6 +134,73 @@ def test_without_a_phone_nothing_stands_in_its_place(
     assert report.exit_code == exit_code
 
 
+def their_file(folder: Path) -> Path:
+    """The network in INT8, with other names of its ends."""
+    graph = tflite_models.int8_graph(tflite_models.weights())
+    graph.inputs, graph.outputs = (
+        {f"their_{name}": index for name, index in ends.items()}
+        for ends in (graph.inputs, graph.outputs)
+    )
+    file = folder / "theirs.tflite"
+    file.write_bytes(tflite_models.write([graph], {"serving_default": 0}))
+    return file
+
+
+def know_rows(phone: FakePhone, file: Path, rows: np.ndarray[Any, Any]) -> None:
+    """Have ``phone`` answer to each of ``rows``, float, as ``file`` does here."""
+    with open_session(file) as session:
+        (info,) = session.info.inputs
+    assert info.quant is not None
+    stored = [quantize(row[np.newaxis], info.quant, info.dtype) for row in rows]
+    know_answers(phone, file, ({info.name: row} for row in stored))
+
+
+def test_a_phone_is_asked_by_the_names_that_the_file_itself_has(plug: Plug, tmp_path: Path) -> None:
+    recipe = recipe_for(tmp_path, benchmark_program(), {"answers": 3})
+    file, phone = their_file(tmp_path), plug()
+    artefact = Artefact(file, ArtefactFormat.TFLITE, "given", "litert", renamed={"their_x": "x"})
+    with np.load(tmp_path / "data.npz") as data:
+        rows = data["x"][:3]
+    samples = [Sample(str(n), str(n), {"x": row[np.newaxis]}) for n, row in enumerate(rows)]
+    know_rows(phone, file, rows)
+    run = Run(load_recipe(str(recipe)))
+
+    (measured,) = measure_on_devices(run, locate(run.recipe.model), artefact, samples)
+
+    (found,) = measured.found
+    assert isinstance(found, DeviceLatency), found
+    assert found.answers == Answers(n=3, agreement=1.0, max_abs=0.0, integer=True)
+
+
+def test_what_a_phone_warns_of_stands_in_the_report(plug: Plug, tmp_path: Path) -> None:
+    recipe = recipe_for(tmp_path, benchmark_program(), {"delegate": "nnapi"})
+    phone = plug()
+    phone.set_props(ro_build_version_sdk="35")
+    run = Run(load_recipe(str(recipe)))
+    artefact = Artefact(their_file(tmp_path), ArtefactFormat.TFLITE, "given", "litert")
+
+    measure_on_devices(run, locate(run.recipe.model), artefact, [])
+
+    (note,) = run.notes
+    assert note.startswith(f"adb:{phone.serial}, nnapi: NNAPI is deprecated since Android 15")
+
+
+@pytest.mark.slow
+def test_the_gate_asks_a_phone_about_a_file_with_names_of_its_own(
+    plug: Plug, tmp_path: Path
+) -> None:
+    recipe = recipe_for(tmp_path, benchmark_program(), {"answers": 3})
+    file, phone = their_file(tmp_path), plug()
+    with np.load(tmp_path / "data.npz") as data:
+        know_rows(phone, file, data["x"])
+
+    report = judge_model(file, str(recipe), out=tmp_path / "judged")
+
+    check = checks(report)[f"latency.adb:{phone.serial}.xnnpack.answers"]
+    assert (check.status, check.value) == (Status.PASS, 1.0)
+    assert "on 3 of 3 samples; outputs differ by at most 0 steps" in check.why
+
+
 def test_without_benchmark_model_the_run_says_how_to_get_it(plug: Plug, tmp_path: Path) -> None:
     plug()
 
@@ -133,6 +223,21 @@ def test_a_throttled_phone_decides_nothing(plug: Plug, tmp_path: Path) -> None:
     assert report.exit_code == 3
 
 
+def test_every_flag_of_bench_that_a_recipe_names_reaches_the_device() -> None:
+    changed: dict[str, Any] = {
+        "delegate": "nnapi", "threads": 4, "rounds": 7, "runs_per_round": 9, "cool_down_s": 2.5,
+        "timeout_s": 9.0, "strict": True, "gpu_backend": "gl", "gpu_float32": True,
+        "nnapi_accelerator": "npu", "nnapi_preference": "low_power", "profile_ops": True,
+        "answers": 3,
+    }  # fmt: skip
+
+    settings = bench_settings(PhoneSpec(**changed))
+
+    assert {name: getattr(settings, name) for name in changed} == changed
+    in_both = {each.name for each in fields(PhoneSpec)} & {each.name for each in fields(settings)}
+    assert in_both == changed.keys()
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -140,8 +245,21 @@ def test_a_throttled_phone_decides_nothing(plug: Plug, tmp_path: Path) -> None:
         ({"latency": {"devices": [{"device": "host"}]}}, "measured anyway"),
         ({"latency": {"devices": [{}], "enabled": False}}, "latency is not measured"),
         ({"latency": {"devices": [{"delegate": "npu"}]}}, "npu"),
+        ({"latency": {"devices": [{"gpu_backend": "vulkan"}]}}, "vulkan"),
+        ({"latency": {"devices": [{"gpu_backend": "cl"}]}}, "is about gpu, and xnnpack"),
+        ({"latency": {"devices": [{"delegate": "gpu", "nnapi_preference": "low_power"}]}},
+         "is about nnapi, and gpu"),
+        ({"latency": {"devices": [{"delegate": "cpu", "strict": True}]}}, "are no delegate"),
+        ({"latency": {"devices": [{"timeout_s": 0}]}}, "timeout_s"),
+        ({"latency": {"devices": [{"threads": 1}, {"threads": 4}]}}, "would have one name"),
+        ({"latency": {"devices": [{"device": "qemu-aarch64", "delegate": "gpu"}]}},
+         "qemu-aarch64 has no gpu"),
+        ({"latency": {"devices": [{"device": "qemu-aarch64", "answers": 0}]}}, "answers only"),
+        ({"latency": {"devices": [{"device": "swiftshader"}]}}, "swiftshader has no xnnpack"),
+        ({"latency": {"devices": [{"device": "qemu-aarch64", "strict": True}]}},
+         "runs no benchmark_model"),
     ],
-)
+)  # fmt: skip
 def test_a_recipe_that_asks_for_what_cannot_be_is_refused(
     change: dict[str, Any], expected: str, tmp_path: Path
 ) -> None:

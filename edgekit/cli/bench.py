@@ -19,6 +19,7 @@ Examples:
   edgekit bench model.tflite --device adb --delegate gpu --benchmark-model ./benchmark_model
   edgekit bench model.tflite --device all --delegate xnnpack --json
   edgekit bench model.tflite --device qemu-aarch64
+  edgekit bench model.tflite --device swiftshader
 
 A phone is reached by adb and runs TensorFlow Lite's benchmark_model, which you give with
 --benchmark-model or $EDGEKIT_BENCHMARK_MODEL; its raw log is kept.
@@ -31,13 +32,13 @@ There is no verdict. Exit code 4: a device or a program is missing; 1: a device 
     "--device",
     default="host",
     show_default=True,
-    metavar="host|adb[:SERIAL]|all|qemu-aarch64",
-    help="This machine, a phone, every phone at once, or an emulated Arm core (answers only).",
+    metavar="host|adb[:SERIAL]|all|qemu-aarch64|swiftshader",
+    help="This machine, a phone, all phones, or an emulated Arm core or GPU (answers only).",
 )
 @click.option(
     "--delegate",
     type=click.Choice(["cpu", "xnnpack", "gpu", "nnapi"]),
-    help="What is to execute the graph. [default: xnnpack for .tflite, else cpu]",
+    help="What is to execute the graph. [default: xnnpack for .tflite, else cpu; swiftshader: gpu]",
 )
 @click.option(
     "--float",
@@ -144,7 +145,7 @@ def bench(
         runs_per_round=runs or base.runs_per_round,
         strict=strict,
         gpu_backend=gpu_backend,
-        gpu_precision_loss=not gpu_float32,
+        gpu_float32=gpu_float32,
         nnapi_accelerator=nnapi_accelerator,
         nnapi_preference=nnapi_preference,
         profile_ops=profile_ops,

@@ -36,7 +36,7 @@ LOSS_MAX_DB = 3.0
 """Noise against the float model that the older runtime may have more than LiteRT."""
 TIMEOUT_S = 600.0
 
-_WORKER = "run_tflite_runtime"
+WORKER = "run_tflite_runtime"
 _UNKNOWN_OP = re.compile(r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'")
 _SHOWN = 3
 _WHOLE_STEP = 1.001
@@ -127,9 +127,10 @@ def measure_older_runtime(
     quantized = fidelity(reference, newer, primary=primary, classification=False)
     runtime = RUNTIME
     try:
-        answers, runtime = answers_elsewhere(
-            opened(), file, recorder.feeds, threads=litert.info.threads
+        answers, said = answers_elsewhere(
+            opened(), file, recorder.feeds, threads=litert.info.threads, worker=WORKER
         )
+        runtime = f"tflite-runtime {said['runtime']}"
         older = predict(_Replay(litert.info, answers), samples)
         lost = fidelity(reference, older, primary=primary, classification=False)
         between = fidelity(newer, older, primary=primary, classification=classification)
@@ -180,10 +181,16 @@ def _changed(newer: Array, older: Array, ids: Sequence[str], lead: float) -> tup
 
 
 def answers_elsewhere(
-    environment: Environment, file: Path, feeds: Sequence[Feeds], *, threads: int
-) -> tuple[list[dict[str, Array]], str]:
-    """The answers of the tflite-runtime in ``environment`` to each of ``feeds``, and what it calls
-    itself.
+    environment: Environment,
+    file: Path,
+    feeds: Sequence[Feeds],
+    *,
+    threads: int,
+    worker: str,
+    **settings: bool,
+) -> tuple[list[dict[str, Array]], Mapping[str, Any]]:
+    """The answers of ``worker`` in ``environment`` to each of ``feeds``, and what it says besides:
+    its ``runtime``, the version. ``settings`` are the worker's own.
 
     Raises:
         WorkerError: it refused the file, crashed, took too long; see ``WorkerError.details``.
@@ -196,17 +203,18 @@ def answers_elsewhere(
             "runs": len(feeds),
             "answers": folder / "answers.npz",
             "threads": threads,
+            **settings,
         }
         named = {f"{n}/{key}": array for n, run in enumerate(feeds) for key, array in run.items()}
         arrays: dict[str, Any] = named
         np.savez(folder / "feeds.npz", **arrays)
-        said = environment.run(_WORKER, request, folder=folder, timeout_s=TIMEOUT_S)
+        said = environment.run(worker, request, folder=folder, timeout_s=TIMEOUT_S)
         answers: list[dict[str, Array]] = [{} for _ in feeds]
         with np.load(folder / "answers.npz", allow_pickle=False) as found:
             for key in found.files:
                 number, _, output = key.partition("/")
                 answers[int(number)][output] = found[key]
-    return answers, f"tflite-runtime {said['runtime']}"
+    return answers, said
 
 
 def _failure(error: WorkerError, file: Path) -> str | None:

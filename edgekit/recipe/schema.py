@@ -521,8 +521,8 @@ class PhoneSpec:
     device: str = field(
         default="adb",
         metadata=_doc(
-            "'adb' (the only phone), 'adb:SERIAL', 'all' (every phone), or 'qemu-aarch64' "
-            "(answers only)"
+            "'adb' (the only phone), 'adb:SERIAL', 'all' (every phone), or 'qemu-aarch64' or "
+            "'swiftshader' (answers only)"
         ),
     )
     delegate: Literal["cpu", "xnnpack", "gpu", "nnapi"] = field(
@@ -532,6 +532,38 @@ class PhoneSpec:
     rounds: int = field(default=5, metadata=_doc("launches of each model, in turns", at_least=2))
     runs_per_round: int = field(
         default=50, metadata=_doc("invocations in a launch, at least", at_least=1)
+    )
+    gpu_backend: Literal["auto", "cl", "gl"] = field(
+        default="auto", metadata=_doc("of the delegate gpu: OpenCL, OpenGL, or what it chooses")
+    )
+    gpu_float32: bool = field(
+        default=False, metadata=_doc("of the delegate gpu: no loss of precision, so no float16")
+    )
+    nnapi_accelerator: str | None = field(
+        default=None,
+        metadata=_doc("of the delegate nnapi: the accelerator's name; by default NNAPI chooses"),
+    )
+    nnapi_preference: (
+        Literal["fast_single_answer", "sustained_speed", "low_power", "undefined"] | None
+    ) = field(
+        default=None,
+        metadata=_doc("of the delegate nnapi: what to optimise for; by default NNAPI's own choice"),
+    )
+    strict: bool = field(
+        default=False,
+        metadata=_doc(
+            "have benchmark_model refuse to run a graph that the delegate does not take whole; "
+            "that is a failed check, without figures"
+        ),
+    )
+    profile_ops: bool = field(
+        default=False, metadata=_doc("a table of operators in the raw log; costs time itself")
+    )
+    cool_down_s: float = field(
+        default=1.0, metadata=_doc("seconds to wait between launches", at_least=0)
+    )
+    timeout_s: float = field(
+        default=300.0, metadata=_doc("seconds that one launch may take", above=0)
     )
     on_fallback: Literal["warn", "fail"] = field(
         default="warn",

@@ -68,6 +68,8 @@ def print_bench(report: BenchReport, console: Console) -> None:
             console.print(Text(each.device, style="bold"))
             console.print(Text(f"  {each.engine}"))
             console.print(Text(f"  {_answers(each.answers)}"))
+            for warning in each.warnings:
+                console.print(Text(f"  warning: {warning}", style="yellow"))
             console.print(Text(f"  {each.why}", style="dim"))
 
 

@@ -68,6 +68,7 @@ def _answers_only(found: AnswersOnly) -> dict[str, Any]:
         "engine": found.engine,
         "delegate_requested": found.requested.value,
         "answers": dataclasses.asdict(found.answers),
+        "warnings": list(found.warnings),
     }
 
 
@@ -80,6 +81,7 @@ def _latency(latency: DeviceLatency) -> dict[str, Any]:
         "model": latency.model,
         "engine": latency.engine,
         "engine_sha256": latency.engine_sha256,
+        "flags": list(latency.flags),
         "delegate_requested": latency.requested.value,
         "delegate_effective": None if delegation.effective is None else delegation.effective.value,
         "delegate_complete": delegation.complete,

@@ -9,13 +9,18 @@ from edgekit.runtimes.session import ClosingSession, Session, SessionInfo
 from edgekit.types import Array, Feeds
 
 
+def in_own_names(feeds: Feeds, names: Mapping[str, str]) -> dict[str, Array]:
+    """``feeds`` by the names that the model itself has; ``names`` as of ``RenamedSession``."""
+    own = {name: own for own, name in names.items()}
+    return {own.get(name, name): array for name, array in feeds.items()}
+
+
 class RenamedSession(ClosingSession):
     """``names`` go from the model's own names to those it is used by; others stay."""
 
     def __init__(self, session: Session, names: Mapping[str, str]) -> None:
         self._session = session
         self._names = dict(names)
-        self._own = {name: own for own, name in names.items()}
 
     @property
     def info(self) -> SessionInfo:
@@ -27,14 +32,11 @@ class RenamedSession(ClosingSession):
         return replace(info, inputs=inputs, outputs=outputs)
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
-        answers = self._session.run(self._owned(feeds))
+        answers = self._session.run(in_own_names(feeds, self._names))
         return {self._names.get(name, name): array for name, array in answers.items()}
 
     def time_ms(self, feeds: Feeds, repeats: int) -> Array:
-        return self._session.time_ms(self._owned(feeds), repeats)
+        return self._session.time_ms(in_own_names(feeds, self._names), repeats)
 
     def close(self) -> None:
         self._session.close()
-
-    def _owned(self, feeds: Feeds) -> dict[str, Array]:
-        return {self._own.get(name, name): array for name, array in feeds.items()}

@@ -120,6 +120,36 @@ def test_no_phone_is_exit_4_with_what_to_do(
     assert "adb devices" in captured.err
 
 
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("offline transport_id:2", "phone R58N is offline"),
+        ("unauthorized transport_id:2", "has not authorised this computer"),
+        ("no permissions (missing udev rules?)", "may not be opened by this user"),
+        ("recovery", "is in state 'recovery'"),
+    ],
+)
+def test_a_phone_that_is_there_and_cannot_be_used_is_exit_4(
+    state: str,
+    expected: str,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # adb itself takes half a minute to call a phone offline.
+    listed = f"List of devices attached\nR58N     {state}\n"
+    write_program(files / "adb", f"#!/bin/sh\n[ $1 = start-server ] || printf '{listed}'\n")
+    monkeypatch.setenv("PATH", f"{files}{os.pathsep}{os.environ['PATH']}")
+
+    assert main(["bench", "q.tflite", "--device", "adb", "--json"]) == 4
+
+    captured = capsys.readouterr()
+    (found,) = json.loads(captured.out)["devices"]
+    assert (found["device"], found["measured"]) == ("adb:R58N", False)
+    assert expected in found["why"]
+    assert expected in captured.err
+
+
 def test_no_adb_program_is_exit_4_with_the_command_that_gets_it(
     files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +171,11 @@ def test_no_adb_program_is_exit_4_with_the_command_that_gets_it(
         (["q.tflite", "--delegate", "gpu"], "this machine has no delegate gpu"),
         (["notes.txt"], "nothing here times notes.txt"),
         (["q.tflite", "--rounds", "1"], "--rounds"),
+        (["q.tflite", "--strict"], "strict is benchmark_model's"),
+        (["q.tflite", "--device", "qemu-aarch64", "--profile-ops"], "profile-ops is benchmark_"),
+        (["q.tflite", "--device", "adb", "--gpu-float32"], "gpu-float32 is about gpu"),
+        (["q.tflite", "--device", "adb", "--nnapi-accelerator", "npu"], "is about nnapi"),
+        (["q.tflite", "--device", "adb", "--delegate", "cpu", "--strict"], "are no delegate"),
     ],
 )
 def test_a_wrong_request_is_exit_2_and_says_what_is_wrong(
@@ -173,7 +208,9 @@ def test_an_emulated_core_gives_answers_and_no_latency(
 ) -> None:
     select = "edgekit.measure.devices.select"
     monkeypatch.setattr(f"{select}.arm_python", lambda cache, progress: files)
-    monkeypatch.setattr(f"{select}.QemuEnvironment", stand_in_runtime)
+    monkeypatch.setattr(
+        f"{select}.EmulatedEnvironment", lambda name, python: stand_in_runtime(python)
+    )
 
     assert main(["bench", "q.tflite", "--device", "qemu-aarch64", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["devices"]

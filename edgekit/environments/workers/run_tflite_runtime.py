@@ -29,7 +29,7 @@ def work(request: Dict[str, Any]) -> Dict[str, Any]:  # noqa: UP006
         if run is None:
             inputs = [arrays[key] for key in arrays.files]
             try:
-                times = timed(interpreter, inputs, request["warm_up"], request["repeats"])
+                times = timed(interpreter, inputs, request["repeats"], request["warm_up"])
             except (RuntimeError, ValueError) as error:
                 raise Refused(str(error), stage="run", runtime=__version__) from error
             return {"runtime": __version__, "times_ms": times}
@@ -70,23 +70,31 @@ def invocation(interpreter: Any) -> Any:
 def timed(
     interpreter: Any,
     inputs: List[Any],  # noqa: UP006
-    warm_up: int,
     repeats: int,
+    rule: Dict[str, Any],  # noqa: UP006
 ) -> List[float]:  # noqa: UP006
-    """Milliseconds of ``repeats`` bare invocations, after ``warm_up`` that are not counted.
-    ``inputs`` are in the graph's order."""
-    from time import perf_counter_ns
+    """Milliseconds of ``repeats`` bare invocations, once warm by ``rule``: it is that of
+    ``edgekit.runtimes.turns.warm_up``, with its limits. ``inputs`` are in the graph's order."""
+    from statistics import median
+    from time import monotonic, perf_counter_ns
+
+    def times_ms(runs: int) -> List[float]:  # noqa: UP006
+        found = []
+        for _ in range(runs):
+            start = perf_counter_ns()
+            interpreter.invoke()
+            found.append((perf_counter_ns() - start) / 1e6)
+        return found
 
     for detail, array in zip(interpreter.get_input_details(), inputs):  # noqa: B905
         interpreter.set_tensor(detail["index"], array)
-    for _ in range(warm_up):
-        interpreter.invoke()
-    times = []
-    for _ in range(repeats):
-        start = perf_counter_ns()
-        interpreter.invoke()
-        times.append((perf_counter_ns() - start) / 1e6)
-    return times
+    best_ms, steady, runs, end = float("inf"), 0, 0, monotonic() + rule["limit_s"]
+    while steady < 2 and runs < rule["max_runs"] and (runs == 0 or monotonic() < end):
+        median_ms = median(times_ms(rule["batch"]))
+        runs += rule["batch"]
+        steady = 0 if median_ms < best_ms * rule["gain"] else steady + 1
+        best_ms = min(best_ms, median_ms)
+    return times_ms(repeats)
 
 
 if __name__ == "__main__":

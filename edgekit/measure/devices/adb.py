@@ -12,11 +12,12 @@ from pathlib import Path
 
 from edgekit.errors import DeviceError, MissingError, UsageError
 from edgekit.measure.devices.adb_client import AdbClient, Attached, unusable
-from edgekit.measure.devices.answers import compare_answers, raw_inputs
+from edgekit.measure.devices.answers import compare_answers, raw_inputs, tensors_by_feed
 from edgekit.measure.devices.belief import compare_pair, noise, times_of_logs
-from edgekit.measure.devices.benchmark_flags import answer_flags, bench_flags
+from edgekit.measure.devices.benchmark_flags import RESULT_FILE, answer_flags, bench_flags
 from edgekit.measure.devices.benchmark_log import BenchmarkLog, parse_log
-from edgekit.measure.devices.benchmark_tool import TOOL, check_abi, launch_failure
+from edgekit.measure.devices.benchmark_result import SAVED, decode_result, with_result
+from edgekit.measure.devices.benchmark_tool import TOOL, check_abi, launch_failure, no_gpu_times
 from edgekit.measure.devices.device import (
     Answers,
     BenchSettings,
@@ -83,7 +84,7 @@ class AdbDevice:
             sides = {"quantized": models.quantized, "float": models.reference}
             for side, model in sides.items():
                 if model is not None:
-                    phone.push(model, f"{remote}/{side}.tflite")
+                    phone.push(model, f"{remote}/{_graph(side)}")
             present = [side for side, model in sides.items() if model is not None]
             measured = self._rounds(phone, remote, present, settings)
             answers = self._answers(phone, remote, models, settings)
@@ -97,6 +98,7 @@ class AdbDevice:
             predicted=predict(models.quantized, settings.delegate),
             engine=TOOL,
             engine_sha256=hashlib.sha256(self._tool.read_bytes()).hexdigest(),
+            flags=tuple(bench_flags(_graph("quantized"), settings)),
             quantized=quantized,
             reference=reference,
             speedup=None if pair is None else pair.speedup,
@@ -145,32 +147,57 @@ class AdbDevice:
     ) -> BenchmarkLog:
         said = phone.launch(
             remote,
-            [f"./{TOOL}", *bench_flags(f"{side}.tflite", settings)],
+            [f"./{TOOL}", *bench_flags(_graph(side), settings)],
             doing=f"timing the {side} model",
             timeout_s=settings.timeout_s,
         )
         log = parse_log(said.text, settings.delegate)
+        if not said.code and SAVED in said.text:
+            log = self._with_result(phone, remote, log, settings)
         if said.code or log.timing is None:
             raise launch_failure(self._tool, phone.serial, said, log, settings.delegate)
         return log
+
+    def _with_result(
+        self, phone: Phone, remote: str, log: BenchmarkLog, settings: BenchSettings
+    ) -> BenchmarkLog:
+        """``log`` and what this launch wrote into its result file besides."""
+        with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
+            file = Path(name) / RESULT_FILE
+            phone.pull(f"{remote}/{RESULT_FILE}", file)
+            try:
+                result = decode_result(file.read_bytes())
+            except ValueError as error:  # the text is what counts
+                phone.note(f"({RESULT_FILE} is not read: {error})")
+                return log
+        phone.note(f"{RESULT_FILE}: {' '.join(f'{key}={val:g}' for key, val in result.items())}")
+        if log.timing is None and settings.delegate is Delegate.GPU:
+            raise no_gpu_times(phone.serial)
+        return with_result(log, result)
 
     def _answers(
         self, phone: Phone, remote: str, models: Models, settings: BenchSettings
     ) -> Answers | None:
         """The phone's outputs for ``models.inputs`` beside the host's; ``None`` where this build
         of benchmark_model writes no outputs, or there are no inputs."""
-        raw: list[bytes] = []
+        inputs = models.inputs[: settings.answers]
+        if not inputs:
+            return None
+        tensors, raw = tensors_by_feed(models.quantized), list[bytes]()
         with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
-            for feeds in models.inputs[: settings.answers]:
+            for feeds in inputs:
                 given = []
-                for number, (info, content) in enumerate(raw_inputs(models.quantized, feeds)):
+                for number, (info, content) in enumerate(raw_inputs(tensors, feeds)):
                     file = Path(name) / f"input{number}.bin"
                     file.write_bytes(content)
                     phone.push(file, f"{remote}/{file.name}")
                     given.append((info, file.name))
                 said = phone.launch(
                     remote,
-                    [f"./{TOOL}", *answer_flags("quantized.tflite", settings, given, "output.bin")],
+                    [
+                        f"./{TOOL}",
+                        *answer_flags(_graph("quantized"), settings, given, "output.bin"),
+                    ],
                     doing="comparing its answers",
                     timeout_s=settings.timeout_s,
                 )
@@ -181,12 +208,16 @@ class AdbDevice:
                     return None
                 phone.pull(f"{remote}/output.bin", Path(name) / "output.bin")
                 raw.append((Path(name) / "output.bin").read_bytes())
-        return compare_answers(models.quantized, models.inputs[: len(raw)], raw) if raw else None
+        return compare_answers(models.quantized, inputs, raw)
 
 
 def log_file(logs: Path, device: str, delegate: Delegate) -> Path:
     """Where a device's raw log goes; a serial by network has a colon."""
     return logs / f"{re.sub(r'[^A-Za-z0-9._-]', '_', device.removeprefix('adb:'))}-{delegate}.log"
+
+
+def _graph(side: str) -> str:
+    return f"{side}.tflite"
 
 
 def _facts(phone: Phone) -> dict[str, str]:
@@ -212,6 +243,8 @@ def _warnings(
     found = []
     if settings.delegate is Delegate.NNAPI and (said := nnapi_warning(facts)) is not None:
         found.append(said)
+    if settings.profile_ops:
+        found.append("operators were profiled, which takes time that these figures hold too")
     if models.inputs and settings.answers and answers is None:
         found.append(
             f"this build of {TOOL} writes no outputs (--output_filepath), so its answers were not "

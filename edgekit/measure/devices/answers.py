@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -36,14 +36,25 @@ def _random(rng: np.random.Generator, info: TensorInfo) -> Array:
     return rng.uniform(-1, 1, info.shape).astype(dtype)
 
 
-def raw_inputs(file: Path, feeds: Feeds) -> Iterator[tuple[TensorInfo, bytes]]:
-    """Each input with the tensor's own name (a signature may have another), and its bytes."""
+def tensors_by_feed(file: Path) -> dict[str, TensorInfo]:
+    """The inputs of ``file`` in its graph's order, under the names they are fed by; each has the
+    tensor's own name, as a signature may have another."""
     graph = read_graph(file)
     names = [graph.tensors[index].name for index in graph.inputs]
     with open_session(file) as session:
-        for info, name in zip(session.info.inputs, names, strict=True):
-            array = np.ascontiguousarray(feeds[info.name])
-            yield replace(info, name=name, shape=array.shape), array.tobytes()
+        return {
+            info.name: replace(info, name=name)
+            for info, name in zip(session.info.inputs, names, strict=True)
+        }
+
+
+def raw_inputs(
+    tensors: Mapping[str, TensorInfo], feeds: Feeds
+) -> Iterator[tuple[TensorInfo, bytes]]:
+    """Each of ``tensors`` in the shape that it is fed with, and its bytes."""
+    for name, info in tensors.items():
+        array = np.ascontiguousarray(feeds[name])
+        yield replace(info, shape=array.shape), array.tobytes()
 
 
 def compare_answers(file: Path, inputs: Sequence[Feeds], raw: Sequence[bytes]) -> Answers:

@@ -13,6 +13,8 @@ from edgekit.types import TensorInfo
 WARM_UP_S = 0.5
 """benchmark_model runs the model at least so long before it times it."""
 
+RESULT_FILE = "result.pb"
+
 
 def bench_flags(graph: str, settings: BenchSettings) -> list[str]:
     """The flags of one timed launch of the model file ``graph``."""
@@ -22,6 +24,7 @@ def bench_flags(graph: str, settings: BenchSettings) -> list[str]:
         f"--min_secs={settings.min_secs:g}",
         f"--warmup_min_secs={WARM_UP_S:g}",
         "--report_peak_memory_footprint=true",
+        f"--result_file_path={RESULT_FILE}",  # builds that do not know it pass over it
         *(["--enable_op_profiling=true"] if settings.profile_ops else []),
     ]
 
@@ -74,7 +77,7 @@ def _delegate(settings: BenchSettings) -> list[str]:
             backend = settings.gpu_backend
             return [
                 "--use_gpu=true",
-                f"--gpu_precision_loss_allowed={str(settings.gpu_precision_loss).lower()}",
+                f"--gpu_precision_loss_allowed={str(not settings.gpu_float32).lower()}",
                 *([] if backend == "auto" else [f"--gpu_backend={backend}"]),
             ]
         case Delegate.NNAPI:

@@ -117,7 +117,8 @@ def read_delegation(lines: tuple[str, ...], requested: Delegate) -> Delegation:
         elif match := _EXPLICIT.search(line):
             if (named := _delegate(match[1])) is not None:
                 complete[named] = match[2] == "completely"
-                kernels[named] = int(match[3] or 1)
+                if match[3] or complete[named]:
+                    kernels[named] = int(match[3] or 1)
         elif match := _OLD_APPLIED.search(line):
             if (named := _delegate(match[1])) is not None:
                 complete.setdefault(named, None)

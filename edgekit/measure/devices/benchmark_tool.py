@@ -94,6 +94,16 @@ def launch_failure(
     )
 
 
+def no_gpu_times(serial: str) -> DeviceError:
+    """For a program whose times stand in its result file only: LiteRT's own benchmark_model is
+    one (litert/tools/benchmark_litert_model.h), and its runs on a GPU end before the answers."""
+    return DeviceError(
+        f"phone {serial}: this {TOOL} prints no times but those of its result file, as LiteRT's "
+        "own does, which on a GPU counts how long work takes to be handed over, not to be done",
+        hint=f"Take TensorFlow Lite's {TOOL}. {_BUILD}",
+    )
+
+
 def _line_of(text: str, match: re.Match[str]) -> str:
     start = text.rfind("\n", 0, match.start()) + 1
     return text[start : match.end() + 160].splitlines()[0].strip()

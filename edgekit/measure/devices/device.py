@@ -43,7 +43,7 @@ class BenchSettings:
     repeats: int = 1
     strict: bool = False
     gpu_backend: Literal["auto", "cl", "gl"] = "auto"
-    gpu_precision_loss: bool = True
+    gpu_float32: bool = False
     nnapi_accelerator: str | None = None
     nnapi_preference: str | None = None
     profile_ops: bool = False
@@ -136,7 +136,8 @@ class DeviceLatency:
 
     ``speedup`` is float time / quantized time with its 95 % interval. ``before`` and ``after``
     are the device's facts, ``predicted`` is what the requested delegate was expected to take of
-    the quantized file; ``engine`` is what ran the models, ``engine_sha256`` its file's.
+    the quantized file; ``engine`` is what ran the models, ``engine_sha256`` its file's, ``flags``
+    what it was given for the quantized one.
     """
 
     device: str
@@ -155,6 +156,7 @@ class DeviceLatency:
     unfit: str | None = None
     predicted: Prediction | None = None
     engine_sha256: str | None = None
+    flags: tuple[str, ...] = ()
     before: Mapping[str, str] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
     answers: Answers | None = None
@@ -181,6 +183,7 @@ class AnswersOnly:
     engine: str
     answers: Answers
     why: str
+    warnings: tuple[str, ...] = ()
 
 
 Found = DeviceLatency | DeviceFailure | AnswersOnly
@@ -192,7 +195,7 @@ class Device(Protocol):
 
     @property
     def name(self) -> str:
-        """``host``, ``adb:SERIAL`` or ``qemu-aarch64``."""
+        """``host``, ``adb:SERIAL``, ``qemu-aarch64`` or ``swiftshader``."""
 
     def bench(
         self, models: Models, settings: BenchSettings, logs: Path
@@ -221,7 +224,9 @@ def fallback(latency: DeviceLatency) -> str | None:
         return f"{asked} was asked for, and {found.effective} executed the graph"
     if asked is Delegate.CPU or found.complete is not False:
         return None
-    parts = "" if found.partitions is None else f", in {found.partitions} partitions"
+    parts = ""
+    if found.partitions is not None:
+        parts = f", in {found.partitions} partition{'' if found.partitions == 1 else 's'}"
     if found.nodes is not None and found.graph_nodes is not None:
         return f"{asked} took {found.nodes} of {found.graph_nodes} nodes{parts}; the CPU the rest"
     return f"{asked} took a part of the graph{parts}; the CPU the rest"

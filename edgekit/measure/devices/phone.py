@@ -44,10 +44,10 @@ class Phone:
             TimeoutError: it took longer than ``timeout_s``. What it started may still run.
             DeviceError, MissingError: the phone went away, or was never there.
         """
-        self._note(f"$ {script}")
+        self.note(f"$ {script}")
         whole = f'( {script} ) 2>&1; echo "edgekit-exit=$?"'
         called = self._adb.call("-s", self.serial, "shell", whole, timeout_s=timeout_s)
-        self._note(called.output)
+        self.note(called.output)
         # A pty of an old adbd would end lines in CR LF.
         text = called.output.replace("\r\n", "\n")
         mark = _MARK.search(text)
@@ -69,14 +69,14 @@ class Phone:
         self._transfer("pull", remote, str(file), doing=f"copying {Path(remote).name} from it")
 
     def _transfer(self, verb: str, source: str, target: str, *, doing: str) -> None:
-        self._note(f"$ adb {verb} {source} {target}")
+        self.note(f"$ adb {verb} {source} {target}")
         try:
             called = self._adb.call(
                 "-s", self.serial, verb, source, target, timeout_s=PUSH_TIMEOUT_S
             )
         except TimeoutError as error:
             raise DeviceError(f"phone {self.serial} hangs while {doing}: {error}") from error
-        self._note(called.output)
+        self.note(called.output)
         if called.code:
             raise transport_failure(self.serial, doing, called.output)
 
@@ -115,7 +115,8 @@ class Phone:
             raise DeviceError(
                 f"phone {self.serial}: {command[0].removeprefix('./')} did not finish within "
                 f"{timeout_s:g} s while {doing}, and was ended",
-                hint="Give it more with --timeout SECONDS; the log holds what it said until then.",
+                hint="Give it more with --timeout SECONDS (in a recipe: timeout_s); the log holds "
+                "what it said until then.",
             ) from error
         except BaseException:
             self._kill(remote)
@@ -132,9 +133,10 @@ class Phone:
         try:
             return self.shell(script, doing="cleaning up").code == 0
         except (EdgekitError, TimeoutError) as error:
-            self._note(f"({script}: {error})")
+            self.note(f"({script}: {error})")
             return False
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Add ``text`` to the log."""
         with self.log.open("a", encoding="utf-8", newline="") as file:
             file.write(text if text.endswith("\n") else f"{text}\n")

@@ -19,9 +19,9 @@ from edgekit.measure.devices.device import (
     Found,
     Models,
 )
+from edgekit.measure.devices.emulated import EMULATIONS, QEMU, EmulatedDevice, EmulatedEnvironment
 from edgekit.measure.devices.host import HostDevice
-from edgekit.measure.devices.qemu import NAME as QEMU
-from edgekit.measure.devices.qemu import QemuDevice, QemuEnvironment
+from edgekit.measure.devices.vulkan_tree import vulkan_python
 from edgekit.progress import Progress, SilentProgress
 
 HOST, ADB, ALL = "host", "adb", "all"
@@ -29,11 +29,13 @@ HOST, ADB, ALL = "host", "adb", "all"
 
 def check_selector(text: str) -> None:
     """Raise UsageError unless ``text`` is one of the forms that ``open_devices`` knows."""
-    if text not in (HOST, ADB, ALL, QEMU) and not (text.startswith("adb:") and text != "adb:"):
+    if text not in (HOST, ADB, ALL, *EMULATIONS) and not (
+        text.startswith("adb:") and text != "adb:"
+    ):
         raise UsageError(
             f"there is no device '{text}'",
             hint="host, adb (the only phone), adb:SERIAL, all (every phone; see: adb devices), or "
-            f"{QEMU} (answers only)",
+            f"{' or '.join(EMULATIONS)} (answers only)",
         )
 
 
@@ -51,8 +53,11 @@ def open_devices(
     check_selector(text)
     if text == HOST:
         return [HostDevice(progress)]
-    if text == QEMU:
-        return [QemuDevice(lambda: QemuEnvironment(arm_python(Cache(), progress)))]
+    if (emulation := EMULATIONS.get(text)) is not None:
+        python = arm_python if emulation is QEMU else vulkan_python
+        return [
+            EmulatedDevice(emulation, lambda: EmulatedEnvironment(text, python(Cache(), progress)))
+        ]
     program = find_adb()
     serial = text.removeprefix("adb:") if text.startswith("adb:") else None
     phones = choose_phones(AdbClient(program).attached(), serial, all_of_them=text == ALL)

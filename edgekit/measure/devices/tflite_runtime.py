@@ -14,11 +14,22 @@ from edgekit.errors import SessionError, UsageError, WorkerError
 from edgekit.runtimes import open_session
 from edgekit.runtimes.feeds import check_feeds
 from edgekit.runtimes.session import ClosingSession, SessionInfo
+from edgekit.runtimes.turns import (
+    WARM_UP_BATCH,
+    WARM_UP_GAIN,
+    WARM_UP_LIMIT_S,
+    WARM_UP_MAX_RUNS,
+)
 from edgekit.types import Array, Feeds
 
 WORKER = "run_tflite_runtime"
-WARM_UP_RUNS = 3
-"""Every call is a process of its own, which nothing has warmed up."""
+WARM_UP = {
+    "batch": WARM_UP_BATCH,
+    "gain": WARM_UP_GAIN,
+    "max_runs": WARM_UP_MAX_RUNS,
+    "limit_s": WARM_UP_LIMIT_S,
+}
+"""Every call is a process of its own, which nothing has warmed up: each does it by that rule."""
 TIMEOUT_S = 600.0
 
 
@@ -55,7 +66,7 @@ class TFLiteRuntimeSession(ClosingSession):
                 "model": self._file,
                 "feeds": folder / "feeds.npz",
                 "threads": self._info.threads,
-                "warm_up": WARM_UP_RUNS,
+                "warm_up": WARM_UP,
                 "repeats": repeats,
             }
             try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgekit.errors import DeviceError, EdgekitError, MissingError, SessionError, UsageError
 from edgekit.measure.devices.adb import AdbDevice
-from edgekit.measure.devices.adb_client import AdbClient, choose_phones
+from edgekit.measure.devices.adb_client import AdbClient, Attached, choose_phones
 from edgekit.measure.devices.answers import random_inputs
 from edgekit.measure.devices.benchmark_tool import find_benchmark_model
 from edgekit.measure.devices.device import (
@@ -21,10 +22,11 @@ from edgekit.measure.devices.device import (
     Models,
     fallback,
 )
+from edgekit.measure.devices.select import bench_devices
 from edgekit.runtimes import open_session
 from tests import tflite_models
 from tests.fake_adbd import FakePhone, write_program
-from tests.phones import FALLBACK, GPU, benchmark_program
+from tests.phones import FALLBACK, GPU, XNNPACK, benchmark_program, know_answers
 
 Plug = Callable[..., FakePhone]
 SETTINGS = BenchSettings(rounds=2, cool_down_s=0, answers=0)
@@ -93,6 +95,44 @@ def test_a_healthy_phone_is_measured_in_turns_and_left_clean(
     assert "Inference timings in us" in raw_log(phone)
 
 
+# LatencyMetrics: 10 ms on average, of 9 to 12, median 8; MemoryMetrics: 42.5 MB; 50 runs.
+RESULT = bytes.fromhex(
+    "1214 0d00002041 1500001041 1d00004041 2d00000041  1a05 1d00002a42  2202 1032"
+)
+
+
+def test_a_result_file_gives_the_times_that_a_build_does_not_print(
+    plug: Plug, adb: Path, models: Models
+) -> None:
+    phone = plug()
+    (phone.root / "result.pb").write_bytes(RESULT)
+    program = benchmark_program(prints_times=False)
+
+    found = bench(phone, adb, models, program=program)
+
+    assert (found.quantized.median_ms, found.quantized.min_ms, found.quantized.runs) == (8, 9, 100)
+    assert found.quantized.peak_memory_mb == 23.5  # as the text says
+    assert "result.pb: avg_ms=10 min_ms=9" in raw_log(phone)
+    error = failure(
+        phone, adb, models, BenchSettings(delegate=Delegate.GPU, rounds=2, answers=0), program
+    )
+    assert "on a GPU counts how long work takes to be handed over" in error.message
+    assert list(phone.tmp.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [RESULT, b"PK garbage"], ids=["result", "garbage"])
+def test_what_a_build_prints_goes_before_its_result_file(
+    content: bytes, plug: Plug, adb: Path, models: Models
+) -> None:
+    phone = plug()
+    (phone.root / "result.pb").write_bytes(content)
+
+    found = bench(phone, adb, models)
+
+    assert found.quantized.rounds_ms == (10.0, 10.0)
+    assert ("result.pb is not read" in raw_log(phone)) is (content != RESULT)
+
+
 def test_what_the_phone_is_stands_before_and_after(plug: Plug, adb: Path, models: Models) -> None:
     found = bench(plug(), adb, models)
 
@@ -140,14 +180,107 @@ def test_nnapi_that_refuses_the_model_is_told_with_its_own_words(
         instead='echo "ERROR: Failed to apply NNAPI delegate."; echo "ERROR: Benchmarking failed."'
         "; exit 1"
     )
-    settings = BenchSettings(delegate=Delegate.NNAPI, rounds=2, answers=0, nnapi_accelerator="npu")
+    settings = BenchSettings(
+        delegate=Delegate.NNAPI,
+        rounds=2,
+        answers=0,
+        nnapi_accelerator="npu",
+        nnapi_preference="low_power",
+    )
 
     error = failure(phone, adb, models, settings, program)
 
     assert isinstance(error, SessionError)
     assert "nnapi does not run the model: Failed to apply NNAPI delegate." in error.message
-    assert any("--nnapi_accelerator_name=npu" in each for each in phone.commands)
+    (launch,) = (each for each in phone.commands if "--use_nnapi=true" in each)
+    assert "--nnapi_accelerator_name=npu" in launch
+    assert "--nnapi_execution_preference=low_power" in launch
     assert list(phone.tmp.iterdir()) == []
+
+
+STRICT = """
+case "$*" in
+  *--require_full_delegation=true*) echo "ERROR: Disallowed CPU fallback detected."; exit 1;;
+esac
+"""
+PARTLY = GPU.replace("completely", "partially").replace(
+    "the delegate.", "the delegate w/ 1 delegate kernels."
+)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_only_strict_has_a_graph_refused_that_is_not_taken_whole(
+    strict: bool, plug: Plug, adb: Path, models: Models
+) -> None:
+    settings = BenchSettings(
+        delegate=Delegate.GPU, rounds=2, cool_down_s=0, answers=0, strict=strict
+    )
+    program = benchmark_program(PARTLY, instead=STRICT)
+    phone = plug()
+
+    if strict:
+        error = failure(phone, adb, models, settings, program)
+        assert isinstance(error, SessionError)
+        assert "gpu does not run the model: Disallowed CPU fallback detected." in error.message
+    else:
+        found = bench(phone, adb, Models(models.quantized), settings, program)
+        assert fallback(found) == "gpu took a part of the graph, in 1 partition; the CPU the rest"
+    assert list(phone.tmp.iterdir()) == []
+
+
+def test_a_table_of_operators_is_kept_and_is_no_figure(
+    plug: Plug, adb: Path, models: Models
+) -> None:
+    table = (
+        "CONV_2D 0.034 0.031 81.2% [hidden]:0\nTimings (microseconds): count=9 min=1 max=1 avg=1"
+    )
+    program = benchmark_program(
+        XNNPACK, instead=f'case "$*" in *--enable_op_profiling=true*) printf "{table}\n";; esac'
+    )
+    phone = plug()
+
+    found = bench(
+        phone, adb, Models(models.quantized), replace(SETTINGS, profile_ops=True), program
+    )
+
+    assert found.quantized.rounds_ms == (10.0, 10.0)
+    assert "CONV_2D 0.034" in raw_log(phone)
+    assert "--enable_op_profiling=true" in found.flags
+    assert found.warnings == (
+        "operators were profiled, which takes time that these figures hold too",
+    )
+
+
+def test_the_phone_cools_down_between_launches(
+    plug: Plug, adb: Path, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(AdbDevice, "_cool_down", lambda self, seconds: waited.append(seconds))
+
+    bench(plug(), adb, models, replace(SETTINGS, cool_down_s=7.5))
+
+    assert waited == [7.5] * 3
+
+
+def test_phones_are_measured_at_once(plug: Plug, adb: Path, models: Models, tmp_path: Path) -> None:
+    # Each launch waits for one on the other phone.
+    program = benchmark_program(
+        instead='touch "$FAKE_ROOT/../here$(basename "$FAKE_ROOT")"\n'
+        'until [ -e "$FAKE_ROOT/../herephone0" -a -e "$FAKE_ROOT/../herephone1" ]; do '
+        "sleep 0.02; done"
+    )
+    phones = [plug(), plug()]
+    tool = write_program(tmp_path / "benchmark_model", program)
+    devices = [
+        AdbDevice(AdbClient(adb), Attached(phone.serial, "device", ""), tool) for phone in phones
+    ]
+
+    found = bench_devices(
+        devices, Models(models.quantized), replace(SETTINGS, timeout_s=20), tmp_path / "logs"
+    )
+
+    assert [type(each) for each in found] == [DeviceLatency] * 2
+    assert len(list((tmp_path / "logs").iterdir())) == 2
 
 
 def test_nnapi_is_warned_of_from_android_15(plug: Plug, adb: Path, models: Models) -> None:
@@ -289,6 +422,24 @@ def test_a_hot_phone_is_measured_again_and_then_called_unfit(
     assert found.quantized.median_ms == 10.0
 
 
+def test_a_phone_that_has_cooled_down_by_the_second_time_is_believed(
+    plug: Plug, adb: Path, models: Models
+) -> None:
+    phone = plug()
+    phone.set_heat(3)
+    # The third launch, which is the first of the second attempt, finds it cool.
+    program = benchmark_program(
+        instead='echo >> "$FAKE_ROOT/launches"; [ $(wc -l < "$FAKE_ROOT/launches") -lt 3 ] || '
+        'echo "Thermal Status: 0" > "$FAKE_ROOT/dumpsys_thermalservice"'
+    )
+
+    found = bench(phone, adb, Models(models.quantized), program=program)
+
+    assert (found.attempts, found.unfit) == (2, None)
+    assert found.before["thermal_status"] == "3 (severe)"
+    assert found.after["thermal_status"] == "0 (none)"
+
+
 def test_noisy_rounds_are_measured_again_and_then_called_unfit(
     plug: Plug, adb: Path, models: Models
 ) -> None:
@@ -309,16 +460,9 @@ def test_noisy_rounds_are_measured_again_and_then_called_unfit(
 
 def answered(phone: FakePhone, file: Path, shift: float = 0) -> Models:
     """``file`` with inputs whose answers the phone knows, ``shift`` added to each value."""
-    (phone.root / "answers").mkdir()
     with open_session(file) as session:
         inputs = random_inputs(session.info, 3)
-        for feeds in inputs:
-            (content,) = (array.tobytes() for array in feeds.values())
-            name = hashlib.sha256(content).hexdigest()[:16]
-            (answer,) = session.run(feeds).values()
-            (phone.root / "answers" / name).write_bytes(
-                (answer + answer.dtype.type(shift)).tobytes()
-            )
+    know_answers(phone, file, inputs, shift)
     return Models(file, inputs=inputs)
 
 

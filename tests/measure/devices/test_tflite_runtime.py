@@ -34,6 +34,25 @@ def test_each_turn_is_timed_in_a_process_of_its_own(file: Path, tmp_path: Path) 
         session.run(feeds)
 
 
+# Warm after eight invocations, from 20 ms each to 1 ms.
+COLD = """
+        self.invocations = 0
+
+    def invoke(self):
+        import time
+        self.invocations += 1
+        time.sleep(0.02 if self.invocations <= 8 else 0.001)
+"""
+
+
+def test_a_process_warms_up_until_its_times_fall_no_further(file: Path, tmp_path: Path) -> None:
+    session = TFLiteRuntimeSession(file, stand_in_runtime(tmp_path, COLD), threads=1)
+
+    times = session.time_ms(random_inputs(session.info, 1)[0], 3)
+
+    assert times.max() < 15
+
+
 def test_a_file_that_it_refuses_is_told_with_its_words(file: Path, tmp_path: Path) -> None:
     body = "        raise ValueError('no such kernel')"
     session = TFLiteRuntimeSession(file, stand_in_runtime(tmp_path, body), threads=1)
