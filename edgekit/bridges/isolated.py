@@ -63,8 +63,7 @@ def ready_model(job: BridgeJob) -> Any:
         raise ConversionError(
             f"the ONNX model has {size_bytes / 1e9:.1f} GB with its weights; its converter gets it "
             "as one protobuf message, which ends at 2 GB",
-            hint="Take a method that reads the .onnx itself: quantize.method: ort_static or "
-            "ort_dynamic.",
+            hint="Split the model, and convert its parts: a .tflite ends at 2 GB too.",
         )
     if beside:
         onnx.external_data_helper.load_external_data_for_model(model, str(file.parent))

@@ -26,6 +26,7 @@ from edgekit.tensorflow.convert_errors import untraceable
 from edgekit.tensorflow.function import frozen, require_tensorflow
 from edgekit.tflite.graph import parse_graph
 from edgekit.tflite.names import tensorflow_layer, unique_names
+from edgekit.tflite.rewrite import with_inputs_flattened
 from edgekit.types import ModelKind
 
 # Raise when what this module writes changes for the same input: cached models are then remade.
@@ -119,7 +120,7 @@ def _from_file(job: BridgeJob) -> Any:
     require_tensorflow()
     source_file = job.source.files["model"]
     # tf2onnx knows tensors by their names.
-    data = unique_names(source_file.read_bytes())
+    data = unique_names(with_inputs_flattened(source_file.read_bytes()))
     graph = parse_graph(data, source_file.name)
     inputs = [graph.tensors[index].name for index in graph.inputs]
     outputs = [graph.tensors[index].name for index in graph.outputs]

@@ -10,11 +10,13 @@ from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
 from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.methods.ort_static import control_flow_notes, engine_notes
-from edgekit.onnx.constants import part_shared_weights
+from edgekit.onnx.constants import float_constants, part_shared_weights
 from edgekit.onnx.float_rules import kept_float
 from edgekit.onnx.model_file import with_layouts, write_model
 from edgekit.onnx.ops import listed
+from edgekit.onnx.order import order_nodes
 from edgekit.onnx.prepare import prepared
+from edgekit.onnx.shapes import empty_tensors
 from edgekit.onnx.weight_scales import weight_overrides
 from edgekit.runtimes.cause import condensed_cause
 from edgekit.types import KEPT_FLOAT, Artefact, ArtefactFormat
@@ -83,9 +85,7 @@ def _with_matmuls(model: Any) -> Any:
 
 
 def _quantizable_nodes(model: Any, excluded: Collection[str]) -> tuple[str, ...]:
-    constants = {
-        tensor.name for tensor in model.graph.initializer if tensor.data_type == tensor.FLOAT
-    }
+    constants = float_constants(model).keys() - empty_tensors(model)
     chosen = [
         node.name
         for node in model.graph.node
@@ -136,7 +136,6 @@ def _quantized(model: Any, chosen: Collection[str], *, per_channel: bool) -> Any
                 {"MatMulConstBOnly": True, "TensorQuantOverrides": overrides},
             )
             quantizer.quantize_model()
-            quantizer.model.topological_sort()
     except Exception as error:  # it raises whatever its Python comes upon
         raise ConversionError(
             f"ONNX Runtime's quantizer refuses the model: {condensed_cause(str(error))}",
@@ -144,4 +143,5 @@ def _quantized(model: Any, chosen: Collection[str], *, per_channel: bool) -> Any
         ) from error
     quantized = quantizer.model.model
     del quantized.metadata_props[:]
+    order_nodes(quantized)
     return quantized

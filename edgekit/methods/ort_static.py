@@ -23,6 +23,7 @@ from edgekit.methods.method import Method, Quantized, QuantizeJob
 from edgekit.onnx.checks import opset_of
 from edgekit.onnx.extremes import observed_tensors, with_extremes
 from edgekit.onnx.float_rules import kept_float
+from edgekit.onnx.masks import masked_nodes
 from edgekit.onnx.model_file import with_layouts, write_model
 from edgekit.onnx.ops import CONTROL_FLOW, listed, operators
 from edgekit.onnx.prepare import prepared
@@ -47,6 +48,11 @@ class OrtStatic:
         kept = kept_float(model, job.options.modules, "static")
         chosen = quantizable_nodes(model, kept)
         statistics, cached = _statistics(job, model, observed_tensors(model, chosen))
+        masks = masked_nodes(model, chosen, statistics)
+        if masks:
+            job.progress.note(f"left float, for 8 bits hold nothing beside a mask: {listed(masks)}")
+            chosen = quantizable_nodes(model, {*kept, *masks})
+            statistics, cached = _statistics(job, model, observed_tensors(model, chosen))
         check_finite(statistics)
         ends = {*(spec.name for spec in job.model.inputs), *job.model.outputs}
         ranges = estimate(statistics, job.options.estimator, exact=ends)
@@ -64,6 +70,7 @@ class OrtStatic:
                 "activations": ACTIVATION_TYPE,
                 "weights": WEIGHT_TYPE,
                 **({"prepared": list(done)} if done else {}),
+                **({"masks": masks} if masks else {}),
                 **({KEPT_FLOAT: kept} if kept else {}),
             },
         )

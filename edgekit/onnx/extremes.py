@@ -19,7 +19,8 @@ from edgekit.onnx.model_file import require_onnx
 from edgekit.onnx.ops import nodes
 from edgekit.tflite.reductions import InstrumentedGraph
 
-_FUSED = ("Relu", "Clip")
+FUSED = ("Relu", "Clip")
+"""What becomes part of the range in front of it."""
 
 
 def observed_tensors(model: Any, quantized: Collection[str]) -> tuple[str, ...]:
@@ -46,7 +47,7 @@ def fused_inputs(model: Any, quantized: Collection[str]) -> dict[str, str]:
     return {
         node.input[0]: node.output[0]
         for node in model.graph.node
-        if node.op_type in _FUSED
+        if node.op_type in FUSED
         and node.name in quantized
         and node.input[0] in made
         and readers[node.input[0]] == 1

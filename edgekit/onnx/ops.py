@@ -58,6 +58,14 @@ def graphs(model: Any) -> Iterator[Any]:
         yield from subgraphs(node)
 
 
+def read_inside(model: Any) -> set[str]:
+    """Names of tensors that graphs inside the model's graph read, or give as they are."""
+    inner = [graph for node in model.graph.node for graph in subgraphs(node)]
+    read = {name for graph in inner for node in nodes(graph.node) for name in node.input}
+    given = {value.name for graph in list(graphs(model))[1:] for value in graph.output}
+    return (read | given) - {""}
+
+
 def listed(found: Iterable[object]) -> str:
     """The first few, and how many more there are."""
     texts = [str(each) for each in found]

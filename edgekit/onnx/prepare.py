@@ -6,6 +6,7 @@ ONNX Runtime that hold on any machine ("basic"); those for one processor stay ou
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
 from edgekit.onnx.checks import opset_of
+from edgekit.onnx.constants import tensor_names, unique_name
 from edgekit.onnx.gemm import plain_gemms
 from edgekit.onnx.model_file import (
     MAX_PROTOBUF_BYTES,
@@ -21,6 +23,7 @@ from edgekit.onnx.model_file import (
     require_onnx,
     tensors,
 )
+from edgekit.onnx.names import rename_tensors
 from edgekit.onnx.newer_opset import raised
 from edgekit.onnx.ops import listed, nodes
 from edgekit.onnx.shapes import with_shapes
@@ -28,6 +31,7 @@ from edgekit.runtimes.cause import condensed_cause
 
 MIN_OPSET = 13
 """Since then QuantizeLinear and DequantizeLinear know channels."""
+_ADDED = re.compile(r"(.+?)_(scale|zero_point|quantized|(De)?[Qq]uantize.*)")
 
 
 def prepared(file: Path) -> tuple[Any, tuple[str, ...]]:
@@ -55,6 +59,7 @@ def prepared(file: Path) -> tuple[Any, tuple[str, ...]]:
     _name_nodes(made)
     made = with_shapes(made, file.name)
     plain_gemms(made)
+    _free_names(made)
     return with_shapes(made, file.name), done
 
 
@@ -123,3 +128,16 @@ def _name_nodes(model: Any) -> None:
             name, count = f"{base}:{count}", count + 1
         node.name = name
         taken.add(name)
+
+
+def _free_names(model: Any) -> None:
+    """The quantizers call what they add after the tensor it is for: a weight that the model itself
+    calls ``w_scale``, beside another called ``w``, gives way."""
+    taken = tensor_names(model)
+    ends = {value.name for value in (*model.graph.input, *model.graph.output)}
+    renamed = {}
+    for name in sorted(taken - ends):
+        match = _ADDED.fullmatch(name)
+        if match and match[1] in taken:
+            renamed[name] = unique_name(f"{name}_own", taken)
+    rename_tensors(model, renamed)

@@ -15,10 +15,11 @@ from edgekit.calibrate.statistics import Range
 from edgekit.capture import captured_output
 from edgekit.errors import ConversionError
 from edgekit.onnx.constants import part_shared_weights
-from edgekit.onnx.extremes import fused_inputs
+from edgekit.onnx.extremes import FUSED, fused_inputs
 from edgekit.onnx.model_file import require_onnx
-from edgekit.onnx.ops import listed
-from edgekit.onnx.shapes import only_the_runtimes
+from edgekit.onnx.ops import listed, read_inside
+from edgekit.onnx.order import order_nodes
+from edgekit.onnx.shapes import empty_tensors, only_the_runtimes
 from edgekit.onnx.weight_scales import weight_overrides
 from edgekit.runtimes.cause import condensed_cause
 
@@ -44,6 +45,8 @@ def quantizable_nodes(model: Any, excluded: Collection[str]) -> tuple[str, ...]:
     Raises:
         ConversionError: none of them multiplies.
     """
+    # A fused Relu is gone, and the quantizer leads no reader of an inner graph elsewhere.
+    inner, empty = read_inside(model), empty_tensors(model)
     chosen = [
         node
         for node in model.graph.node
@@ -51,6 +54,8 @@ def quantizable_nodes(model: Any, excluded: Collection[str]) -> tuple[str, ...]:
         and node.domain in ("", "ai.onnx")
         and node.name not in excluded
         and not _clips_beyond_zero(model, node)
+        and not (node.op_type in FUSED and inner & {node.input[0], node.output[0]})
+        and not empty & {*node.input, *node.output}
     ]
     if not any(node.op_type in _WEIGHTED for node in chosen):
         found = sorted({node.op_type for node in model.graph.node})
@@ -108,7 +113,6 @@ def with_qdq(
                 {"WeightSymmetric": True, "TensorQuantOverrides": overrides},
             )
             quantizer.quantize_model()
-            quantizer.model.topological_sort()
     except Exception as error:  # it raises whatever its Python comes upon
         raise ConversionError(
             f"ONNX Runtime's quantizer refuses the model: {condensed_cause(str(error))}",
@@ -116,6 +120,7 @@ def with_qdq(
         ) from error
     quantized = quantizer.model.model
     del quantized.metadata_props[:]
+    order_nodes(quantized)
     only_the_runtimes(quantized)
     return quantized
 
@@ -124,10 +129,13 @@ def _with_fused(
     model: Any, chosen: Collection[str], ranges: Mapping[str, Range]
 ) -> dict[str, Range]:
     behind = fused_inputs(model, chosen)
-    return {
-        **ranges,
-        **{name: ranges[output] for name, output in behind.items() if output in ranges},
-    }
+    found = dict(ranges)
+    for name, output in behind.items():
+        while output in behind:  # a Clip at one end, then one at the other
+            output = behind[output]
+        if output in ranges:
+            found[name] = ranges[output]
+    return found
 
 
 def _clips_beyond_zero(model: Any, node: Any) -> bool:

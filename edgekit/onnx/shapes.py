@@ -28,6 +28,17 @@ def with_shapes(model: Any, name: str) -> Any:
     return made
 
 
+def empty_tensors(model: Any) -> set[str]:
+    """Names of the tensors that hold no numbers, for an axis of size zero."""
+    graph = model.graph
+    found = {tensor.name for tensor in graph.initializer if 0 in tensor.dims}
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        dims = value.type.tensor_type.shape.dim
+        if any(dim.HasField("dim_value") and dim.dim_value == 0 for dim in dims):
+            found.add(value.name)
+    return found
+
+
 def only_the_runtimes(model: Any) -> None:
     """Forget in place what onnx can infer again: in a small model it weighs as much as a layer."""
     kept = {

@@ -29,9 +29,10 @@ _LARGEST_PAIR = 127
 
 
 def weight_overrides(model: Any, *, nodes: Collection[str], per_channel: bool) -> Overrides:
-    """The scales of the constant weights of every Conv, Gemm and MatMul called in ``nodes``; those
-    of an LSTM, whose quantizer takes no scales, get 7 bits. A constant that is multiplied from the
-    left becomes uint8, as the activation on its right is: there is no kernel for the other mix."""
+    """The scales of the constant weights of every Conv, Gemm and MatMul called in ``nodes``, and of
+    a grouped ConvTranspose with a bias; those of an LSTM, whose quantizer takes no scales, get 7
+    bits. A constant that is multiplied from the left becomes uint8, as the activation on its right
+    is: there is no kernel for the other mix."""
     onnx = require_onnx()
     found: dict[str, tuple[int | None, Array]] = {}
     given: Overrides = {}
@@ -66,7 +67,8 @@ def weight_overrides(model: Any, *, nodes: Collection[str], per_channel: bool) -
 
 def pair_safe_scales(rows: Array, *, adjacent: bool = True) -> Array:
     """The smallest symmetric INT8 scale of each of ``rows``, a float32 array of shape
-    ``(channels,)``; 1 for a row of zeros.
+    ``(channels,)``. A row of zeros, which any scale fits, has the largest of the others, for the
+    scale of its bias follows from it; 1 where all are zeros.
 
     ``rows`` is ``(channels, products)``, in the order that products are added in. ``adjacent``:
     neighbours are added in 16 bits.
@@ -76,7 +78,7 @@ def pair_safe_scales(rows: Array, *, adjacent: bool = True) -> Array:
         for side in (np.maximum(rows, 0), np.maximum(-rows, 0)):
             pairs = (side[:, 1:] + side[:, :-1]).max(axis=1)
             scales = np.maximum(scales, pairs / _LARGEST_PAIR)
-    return np.where(scales > 0, scales, 1).astype(np.float32)
+    return np.where(scales > 0, scales, scales.max(initial=0) or 1).astype(np.float32)
 
 
 def _rows(node: Any, weights: Array) -> tuple[int | None, Array] | None:
@@ -85,6 +87,9 @@ def _rows(node: Any, weights: Array) -> tuple[int | None, Array] | None:
     if node.op_type == "Conv" and weights.ndim > 2:
         # ONNX Runtime computes channels-last: input channels are neighbours.
         return 0, np.moveaxis(weights, 1, -1).reshape(len(weights), -1)
+    if node.op_type == "ConvTranspose" and _groups(node) > 1 and any(node.input[2:]):
+        # Its weights have the channels of one group alone, and its bias those of all.
+        return None, weights.reshape(len(weights), -1)
     if node.op_type == "Gemm":
         transposed = any(a.name == "transB" and a.i for a in node.attribute)
         return (0, weights) if transposed else (1, weights.T)
@@ -98,8 +103,11 @@ def _rows(node: Any, weights: Array) -> tuple[int | None, Array] | None:
 
 def _is_depthwise(node: Any, weights: Array) -> bool:
     """Those have kernels of their own, which add in 32 bits."""
-    groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-    return node.op_type == "Conv" and groups == len(weights) > 1 and weights.shape[1] == 1
+    return node.op_type == "Conv" and _groups(node) == len(weights) > 1 and weights.shape[1] == 1
+
+
+def _groups(node: Any) -> int:
+    return next((int(a.i) for a in node.attribute if a.name == "group"), 1)
 
 
 def _by_channel(axis: int, scales: Array) -> list[dict[str, Any]]:

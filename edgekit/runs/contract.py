@@ -28,21 +28,23 @@ def contract(
 ) -> dict[str, Any]:
     """The contract as JSON values. ``preprocess`` holds the steps by input name, in order.
 
-    ``layout`` is the artefact's own; scale and zero point are ``null`` for float tensors.
-    ``primary`` is the output whose meaning is ``task``. ``channels_first`` says that an NCHW input
-    of the source is NCHW in the artefact too; ``info`` is a session's, always channels-last.
+    ``layout`` is the artefact's own, ``source_layout`` that of the source where it had another;
+    scale and zero point are ``null`` for float tensors. ``primary`` is the output whose meaning is
+    ``task``. ``channels_first`` says that an NCHW input of the source is NCHW in the artefact too;
+    ``info`` is a session's, always channels-last.
     """
     nchw = {spec.name for spec in inputs if spec.layout == "NCHW"}
-    layouts = {spec.name: "NHWC" if spec.name in nchw else spec.layout for spec in inputs}
-    if channels_first:
-        layouts |= dict.fromkeys(nchw, "NCHW")
+    layouts = {spec.name: spec.layout for spec in inputs}
     return {
         "schema": SCHEMA,
         "inputs": [
             {
                 **_tensor(tensor, channels_first and tensor.name in nchw),
-                "layout": layouts.get(tensor.name, "any"),
-                "preprocess": list(preprocess.get(tensor.name, ())),
+                **_layout(layouts.get(tensor.name, "any"), channels_first),
+                "preprocess": [
+                    _step(step, channels_first and tensor.name in nchw)
+                    for step in preprocess.get(tensor.name, ())
+                ],
             }
             for tensor in info.inputs
         ],
@@ -56,13 +58,29 @@ def contract(
     }
 
 
+def _layout(source: str, channels_first: bool) -> dict[str, str]:
+    if source == "NCHW" and not channels_first:
+        return {"layout": "NHWC", "source_layout": "NCHW"}
+    return {"layout": source}
+
+
+def _step(step: Mapping[str, Any], channels_first: bool) -> dict[str, Any]:
+    """Preprocessing ends channels-last, which is not what every artefact is fed."""
+    if channels_first and step.get("to") == "NHWC":
+        return {**step, "to": "NCHW", "shape": _first(step["shape"])}
+    return dict(step)
+
+
+def _first(shape: Sequence[int]) -> list[int]:
+    batch, height, width, channels = shape
+    return [batch, channels, height, width]
+
+
 def _tensor(tensor: TensorInfo, channels_first: bool) -> dict[str, Any]:
     shape = list(tensor.shape)
-    if channels_first and len(shape) == 4:
-        shape = [shape[0], shape[3], shape[1], shape[2]]
     return {
         "name": tensor.name,
-        "shape": shape,
+        "shape": _first(shape) if channels_first and len(shape) == 4 else shape,
         "dtype": tensor.dtype,
         "scale": tensor.quant.scale if tensor.quant else None,
         "zero_point": tensor.quant.zero_point if tensor.quant else None,

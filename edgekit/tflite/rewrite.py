@@ -12,6 +12,10 @@ runtime takes it for zero.
 One more is for layers of int16, a type that HARD_SWISH does not have; it is exact but for rounding:
 
     HARD_SWISH(x)  ->  MUL(x, MUL(ADD(x, 3) with RELU6 fused into it, 1 / 6))
+
+And one is for tf2onnx, which loses the bias of a FULLY_CONNECTED that flattens its input:
+
+    FULLY_CONNECTED(x, w, b)  ->  FULLY_CONNECTED(RESHAPE(x), w, b)
 """
 
 from __future__ import annotations
@@ -51,6 +55,13 @@ def with_hard_swish_in_parts(
 
     swish = flatbuffer.schema().BuiltinOperator.HARD_SWISH
     return _rewritten(data, {swish: take_apart}, lambda layer: layer in layers)[0], parts
+
+
+def with_inputs_flattened(data: bytes) -> bytes:
+    """The float graph in ``data``; what a FULLY_CONNECTED reads has two axes, where the operator
+    would make them by itself."""
+    connected = flatbuffer.schema().BuiltinOperator.FULLY_CONNECTED
+    return _rewritten(data, {connected: _flattened}, lambda layer: True)[0]
 
 
 _Rewrite = Callable[["_Editor", Any], "list[Any] | None"]
@@ -186,6 +197,26 @@ def _hard_swish(edit: _Editor, operator: Any) -> list[Any]:
         edit.op(builtin.MUL, [shifted, sixth], gate, "MulOptions"),
         edit.op(builtin.MUL, [source, gate], output, "MulOptions"),
     ]
+
+
+def _flattened(edit: _Editor, operator: Any) -> list[Any] | None:
+    source, weights = (edit.graph.tensors[int(index)] for index in operator.inputs[:2])
+    options = operator.builtinOptions
+    if len(source.shape) == 2 or (options is not None and options.keepNumDims):
+        return None
+    width = int(weights.shape[1])
+    name, types = flatbuffer.text(source.name), edit.schema.TensorType
+    rows = (int(np.prod(source.shape)) // width, width)
+    flat = flatbuffer.add_tensor(edit.model, edit.graph, f"{name}/flat", rows, source.type)
+    sizes = np.array([-1, width], np.int32)
+    shape = flatbuffer.add_tensor(
+        edit.model, edit.graph, f"{name}/rows", sizes.shape, types.INT32, sizes
+    )
+    reshape = edit.op(
+        edit.schema.BuiltinOperator.RESHAPE, [int(operator.inputs[0]), shape], flat, None
+    )
+    operator.inputs = [flat, *map(int, operator.inputs[1:])]
+    return [reshape, operator]
 
 
 def _two_sided(edit: _Editor, source: int, output: int, alpha: Any) -> list[Any]:

@@ -24,8 +24,10 @@ from edgekit.progress import SilentProgress
 from edgekit.recipe.schema import InputSpec, OnnxSpec
 from edgekit.sources.source import SourceModel
 from edgekit.sources.tensorflow import _open
+from edgekit.sources.tflite import float_tflite
 from edgekit.tensorflow.function import TFModel, require_tensorflow
 from edgekit.types import ModelKind, Sample, TensorInfo
+from tests import tflite_models
 
 IMAGE = InputSpec("image", (1, 28, 28, 1), "float32", "NHWC")
 SERIES = InputSpec("x", (1, 6, 5), "float32", "any")
@@ -147,6 +149,15 @@ def test_a_tflite_file_becomes_the_same_graph(net: SourceModel, plain: Crossing)
     assert sorted(file.name for file in folder.iterdir()) == ["hop.json", "model.onnx"]
     with pytest.raises(ConversionError, match=r"the batch of a \.tflite is fixed"):
         crossed(tflite, free_batch=True)
+
+
+def test_a_tflite_layer_that_flattens_its_input_keeps_its_bias(tmp_path: Path) -> None:
+    require_tensorflow()
+    file = tmp_path / "net.tflite"
+    file.write_bytes(tflite_models.float_model())
+    spec = InputSpec("x", tflite_models.INPUT_SHAPE, "float32", "NHWC")
+    found = crossed(float_tflite(file, (spec,), ("scores",)))
+    assert found.hop.outputs[0].sqnr_db > 100
 
 
 def test_the_operator_set_is_the_one_asked_for(net: SourceModel) -> None:

@@ -44,9 +44,16 @@ def test_never_coarser_than_seven_bits(rows: Array) -> None:
 
 def test_a_row_whose_neighbours_are_small_keeps_all_eight_bits() -> None:
     rows = np.float32([[127, 0, 64, 63], [127, -127, 0, 0], [100, 100, 0, 0], [0, 0, 0, 0]])
-    expected = np.float32([1, 1, 200 / 127, 1])
+    expected = np.float32([1, 1, 200 / 127, 200 / 127])
     np.testing.assert_allclose(pair_safe_scales(rows), expected, rtol=1e-6)
     np.testing.assert_allclose(pair_safe_scales(rows, adjacent=False)[2], 100 / 127, rtol=1e-6)
+
+
+def test_a_row_of_zeros_costs_the_others_nothing() -> None:
+    rows = np.float32([[0.01, 0.02], [0, 0], [0.05, 0.0]])
+    scales = pair_safe_scales(rows)
+    np.testing.assert_allclose(scales, np.float32([0.03, 0.05, 0.05]) / 127, rtol=1e-6)
+    assert pair_safe_scales(np.zeros((3, 2), np.float32)).tolist() == [1, 1, 1]
 
 
 def test_each_operator_by_its_own_axis_and_depthwise_at_full_range() -> None:
