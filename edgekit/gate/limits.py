@@ -13,7 +13,8 @@ from edgekit.measure.size import Size
 from edgekit.methods import METHODS
 from edgekit.numerics.fidelity import Fidelity
 from edgekit.numerics.intervals import Interval, samples_to_decide
-from edgekit.recipe.schema import GateSpec, QuantizeSpec
+from edgekit.recipe.gate_spec import GateSpec
+from edgekit.recipe.schema import QuantizeSpec
 from edgekit.tasks.task import MetricAccuracy
 from edgekit.types import RAISED_TO_FLOAT, ArtefactFacts, ArtefactFormat, FloatOp
 

@@ -3,7 +3,7 @@
 A field's metadata carries what its type cannot say; validation and the reference page read it here:
 
 ``doc``                          one line for people
-``above, at_least, at_most``     limits of a number, or of every number of a list
+``above, at_least, at_most``     limits of a number, or of every number of a list or mapping
 ``refers``                       what a text names: ``source`` (a path, file:, pypi://, npm:// or
                                  deb://), ``dataset`` or ``factory``; relative paths in it belong
                                  to the folder of the file that wrote them
@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edgekit.recipe.gate_spec import GateSpec
+from edgekit.recipe.key_doc import key_doc as _doc
+
 SCHEMA_VERSION = 1
-
-
-def _doc(text: str, **limits: Any) -> dict[str, Any]:
-    return {"doc": text, **limits}
 
 
 @dataclass(frozen=True)
@@ -466,50 +465,6 @@ class EvaluateSpec:
             "the run stops",
             at_least=0,
             at_most=1,
-        ),
-    )
-
-
-@dataclass(frozen=True)
-class GateSpec:
-    """Limits. A limit that is absent is not checked."""
-
-    size_ratio_max: float | None = field(
-        default=None, metadata=_doc("artefact bytes / float bytes", above=0)
-    )
-    size_bytes_max: int | None = field(
-        default=None, metadata=_doc("bytes of the artefact", at_least=1)
-    )
-    agreement_min: float | None = field(
-        default=None,
-        metadata=_doc(
-            "share of samples where float and quantized choose the same class",
-            at_least=0,
-            at_most=1,
-        ),
-    )
-    sqnr_db_min: float | None = field(
-        default=None, metadata=_doc("signal to quantization noise of the primary output, dB")
-    )
-    top1_drop_max: float | None = field(
-        default=None,
-        metadata=_doc("float top-1 minus quantized top-1, a fraction of 1", at_least=0, at_most=1),
-    )
-    speedup_min: float | None = field(
-        default=None, metadata=_doc("float time / quantized time on the host, e.g. 1.0", above=0)
-    )
-    tflite_runtime_2_14: bool | None = field(
-        default=None,
-        metadata=_doc(
-            "whether a .tflite has to run and agree on tflite-runtime 2.14 too; false shows it "
-            "without judging; by default it is not tried"
-        ),
-    )
-    full_integer: bool | None = field(
-        default=None,
-        metadata=_doc(
-            "fail on any float operator not in allow_float_ops; by default where the method "
-            "promises a full-integer file"
         ),
     )
 

@@ -15,7 +15,8 @@ from edgekit.measure.host import Host
 from edgekit.measure.older_runtime import OlderOutput, OlderRuntime
 from edgekit.measure.size import Size
 from edgekit.numerics.fidelity import OutputFidelity
-from edgekit.recipe.schema import GateSpec, QuantizeSpec
+from edgekit.recipe.gate_spec import GateSpec
+from edgekit.recipe.schema import QuantizeSpec
 from edgekit.report import NotMeasured
 from edgekit.types import RAISED_TO_FLOAT, FloatOp
 from tests.report.sample import (
