@@ -258,7 +258,7 @@ def _goal(recipe: Recipe, source: SourceModel) -> Goal:
         primary=source.outputs[0],
         classification=task_named(recipe.evaluate.task).classification,
         agreement_min=gate.agreement_min,
-        top1_drop_max=gate.top1_drop_max,
+        top1_drop_max=gate.drop_limits.get("top1"),
         sqnr_db_min=gate.sqnr_db_min,
     )
 

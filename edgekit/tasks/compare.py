@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, nan
 
 import numpy as np
 
 from edgekit.errors import DataError
-from edgekit.numerics.intervals import CONFIDENCE, Interval, paired_difference, wilson
+from edgekit.numerics.intervals import (
+    CONFIDENCE,
+    Interval,
+    paired_difference,
+    paired_difference_score,
+    paired_ratio,
+    wilson,
+)
 from edgekit.numerics.resampling import least_half_width, mean_interval, paired_bootstrap
 from edgekit.runtimes.predict import Predictions
 from edgekit.tasks.task import IntervalKind, Metric, MetricAccuracy, Pair
@@ -33,14 +40,11 @@ def intervals(pair: Pair, confidence: float = CONFIDENCE) -> tuple[Interval, Int
     metric, before, after = pair.metric, pair.float_model, pair.quantized
     first, second = before.contributions, after.contributions
     kind = _kind(pair)
-    if kind == "tango":
-        assert first is not None
+    counts = lost_and_won(pair)
+    if counts is not None:
         assert second is not None
-        fewer, more = _only(first, second), _only(second, first)
-        if not metric.higher_is_better:
-            fewer, more = more, fewer
         return (
-            paired_difference(fewer, more, before.n, confidence),
+            paired_difference(*counts, before.n, confidence),
             wilson(round(second.sum()), after.n, confidence),
         )
     if before.n < 2:
@@ -68,6 +72,57 @@ def intervals(pair: Pair, confidence: float = CONFIDENCE) -> tuple[Interval, Int
     if metric.low is not None and metric.high is not None:
         drop = _within(drop, -span, span)
     return drop, _within(alone, metric.low, metric.high)
+
+
+def lost_and_won(pair: Pair) -> tuple[int, int] | None:
+    """Samples that the float model alone got right, and the quantized alone; ``None`` where the
+    metric is no share of right answers."""
+    if _kind(pair) != "tango":
+        return None
+    first, second = pair.float_model.contributions, pair.quantized.contributions
+    assert first is not None
+    assert second is not None
+    lost, won = _only(first, second), _only(second, first)
+    return (lost, won) if pair.metric.higher_is_better else (won, lost)
+
+
+def drop_score(pair: Pair, limit: float) -> float | None:
+    """Tango's statistic of the drop at ``limit``: standard normal where that is the true drop,
+    above where more was lost; ``None`` where the metric is no share of right answers."""
+    counts = lost_and_won(pair)
+    if counts is None:
+        return None
+    return paired_difference_score(*counts, pair.float_model.n, limit)
+
+
+def relative_interval(pair: Pair, confidence: float = CONFIDENCE) -> Interval:
+    """Of the drop as a share of the float model's figure: of a share of right answers the score
+    interval of a ratio of paired proportions, else a bootstrap of the samples.
+
+    Raises:
+        UsageError: the float model's figure is 0.
+    """
+    before, after = pair.float_model, pair.quantized
+    sign = 1.0 if pair.metric.higher_is_better else -1.0
+    first, second = before.contributions, after.contributions
+    if _kind(pair) == "tango":
+        assert first is not None
+        assert second is not None
+        both = int(np.count_nonzero((first == 1) & (second == 1)))
+        only = _only(first, second), _only(second, first)
+        ratio = paired_ratio(both, *only, before.n, confidence)
+        ends = sign * (1 - ratio.high), sign * (1 - ratio.low)
+        return Interval(min(ends), max(ends))
+
+    def relative(weights: Array | None = None) -> float:
+        whole = before.value(weights)
+        return sign * (whole - after.value(weights)) / abs(whole) if whole else nan
+
+    found, _ = paired_bootstrap(relative, lambda weights: 0.0, before.n, confidence)
+    # No surer than the drop itself is, which knows how little few samples tell.
+    absolute = intervals(pair, confidence)[0]
+    half = (absolute.high - absolute.low) / 2 / abs(before.value())
+    return _at_least(found, relative(), half)
 
 
 def _compared(pair: Pair) -> MetricAccuracy:

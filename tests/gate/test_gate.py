@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -405,3 +406,41 @@ def test_an_older_runtime_that_is_only_shown_fails_nothing() -> None:
     gate = replace(OLDER_ASKED, tflite_runtime_2_14=False)
     made = report(gate, older_runtime=failed)
     assert (made.checks[-1].status, made.exit_code) == (Status.FAIL, 0)
+
+
+def test_float_operators_and_transposes_are_counted() -> None:
+    facts = replace(FACTS, float_ops=FLOAT_OPS * 4, transposes=2)
+    gate = GateSpec(full_integer=False, float_ops_max=7, transposes_max=2)
+    counted = check_named("artefact.float_ops", gate, facts=facts)
+    assert (counted.status, counted.value) == (Status.FAIL, 8)
+    assert "LEAKY_RELU" in counted.why
+    assert "and 3 more" in counted.why
+    assert check_named("artefact.transposes", gate, facts=facts).status is Status.PASS
+    more = replace(facts, transposes=3)
+    assert check_named("artefact.transposes", gate, facts=more).status is Status.FAIL
+    untold = replace(FACTS, float_ops=None, transposes=None)
+    for name in ("artefact.float_ops", "artefact.transposes"):
+        assert check_named(name, gate, facts=untold).status is Status.NOT_MEASURED
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(3.0, Status.FAIL), (3.2, Status.PASS), (4.0, Status.PASS)],
+)
+@pytest.mark.parametrize("dot_product", [True, False])
+def test_a_time_on_this_host_is_held_against_its_limit_whatever_the_cpu(
+    limit: float, expected: Status, dot_product: bool
+) -> None:
+    name, gate = "latency.host.quantized_ms", GateSpec(latency_ms_max=limit)
+    found = check_named(name, gate, host=Host("A CPU", dot_product))
+    assert (found.status, found.value, found.required) == (expected, LATENCY.quantized_ms, True)
+    assert "on A CPU" in found.why
+
+
+def test_a_time_whose_interval_lies_across_its_limit_is_undecided() -> None:
+    name, gate = "latency.host.quantized_ms", GateSpec(latency_ms_max=3.2)
+    rounds = np.repeat(np.linspace(2.2, 4.2, 20)[:, None], 5, axis=1)
+    shaken = replace(LATENCY, raw=replace(LATENCY.raw, quantized_ms=rounds))
+    assert check_named(name, gate, latency=shaken).status is Status.INCONCLUSIVE
+    untimed = check_named(name, gate, latency=NotMeasured("latency.enabled is false"))
+    assert untimed.status is Status.NOT_MEASURED

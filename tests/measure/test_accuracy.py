@@ -47,9 +47,10 @@ def test_every_figure_of_a_metric() -> None:
         "ci_low", "ci_high", "quantized_ci_low", "quantized_ci_high",
         "higher_is_better", "low", "high", "interval",
     ]  # fmt: skip
-    assert top1.drop_interval() == of_drop
-    wide = top1.drop_interval(0.99)
-    assert wide.low < of_drop.low < of_drop.high < wide.high
+    assert top1.at(0.95) == top1
+    wide = top1.at(0.99)
+    assert wide.ci_low < of_drop.low < of_drop.high < wide.ci_high
+    assert wide.quantized_ci_low < of_quantized.low < of_quantized.high < wide.quantized_ci_high
 
 
 def test_a_gain_is_a_negative_drop() -> None:

@@ -50,8 +50,8 @@ def test_intervals_of_means_are_students() -> None:
     lost = (np.abs(after) - np.abs(before))[:, 0].astype(np.float64)
     wanted = stats.t.interval(0.9, 7, lost.mean(), stats.sem(lost))
     assert found.interval == "t"
-    interval = found.drop_interval(0.9)
-    assert (interval.low, interval.high) == pytest.approx(wanted)
+    other = found.at(0.9)
+    assert (other.ci_low, other.ci_high) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("metric", [recall(), macro_f1()])
