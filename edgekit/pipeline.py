@@ -297,7 +297,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         latency=measured.latency,
         host=measured.host,
         alternatives=measured.alternatives,
-        checks=(*checks, *check_devices(measured.devices)),
+        checks=(*checks, *check_devices(measured.devices, recipe.gate.confidence)),
         stages=tuple(run.stages),
         notes=tuple(run.notes),
         data={

@@ -532,6 +532,15 @@ class PhoneSpec:
         default=0.9,
         metadata=_doc("share of those with the same largest output", at_least=0, at_most=1),
     )
+    latency_ms_max: float | None = field(
+        default=None, metadata=_doc("median time of one inference there, ms", above=0)
+    )
+    speedup_min: float | None = field(
+        default=None, metadata=_doc("float time / quantized time there, e.g. 1.5", above=0)
+    )
+    peak_memory_mb_max: float | None = field(
+        default=None, metadata=_doc("what benchmark_model says is the peak, MB", above=0)
+    )
     required: bool = field(
         default=True,
         metadata=_doc("whether the verdict needs it; false shows it without judging"),

@@ -102,3 +102,13 @@ def test_a_metric_of_ones_own_can_have_a_limit(tmp_path: Path) -> None:
     own = "evaluate: {metric: 'mine.py:score', metric_good: higher}"
     recipe = loaded(tmp_path, "{drop_max: {score: 5}, relative_drop_max: {score: 0.1}}", own)
     assert recipe.gate.drop_limits == {"score": 5.0}
+
+
+def test_an_emulated_core_has_no_milliseconds(tmp_path: Path) -> None:
+    phone = "latency: {devices: [{device: qemu-aarch64, latency_ms_max: 5}]}"
+    with pytest.raises(RecipeError) as caught:
+        loaded(tmp_path, "{}", phone)
+    (problem,) = caught.value.problems
+    assert problem.where is not None
+    assert problem.where.key == "latency.devices[0].latency_ms_max"
+    assert problem.message == "an emulated core compares answers only"
