@@ -285,6 +285,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         latency=measured.latency if isinstance(measured.latency, HostLatency) else None,
         host=measured.host,
         older_runtime=measured.older_runtime,
+        memory=measured.memory,
     )
     return Report(
         recipe=recipe.name,
@@ -316,6 +317,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         bridges=made.hops,
         choices=made.choices,
         older_runtime=measured.older_runtime,
+        memory=measured.memory,
         evidence=measured.evidence,
         devices=measured.devices,
     )

@@ -10,6 +10,7 @@ from edgekit.gate.latency import check_latency
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import NotMeasured
+from edgekit.measure.memory import Memory
 from edgekit.measure.older_runtime import LOSS_MAX_DB, OlderRuntime
 from edgekit.measure.size import Size
 from edgekit.methods import METHODS
@@ -40,10 +41,11 @@ def check_limits(
     latency: HostLatency | None,
     host: Host,
     older_runtime: OlderRuntime | NotMeasured | None = None,
+    memory: Memory | NotMeasured | None = None,
 ) -> tuple[Check, ...]:
     """Every check that ``gate`` asks for, in the order they are shown. What the method promises is
     checked unasked. ``latency`` is ``None`` where it was not measured; ``host`` is the machine it
-    was measured on; ``older_runtime`` is ``None`` where it was not asked for."""
+    was measured on; ``older_runtime`` and ``memory`` are ``None`` where they were not asked for."""
     checks = [
         *check_promise(gate, quantize, promises_full_integer=promises_full_integer, facts=facts),
         *_operators(gate, facts),
@@ -51,6 +53,7 @@ def check_limits(
         *_fidelity(gate, fidelity),
         *check_accuracy(gate, accuracy),
         *check_latency(gate, latency, host),
+        *_memory(gate, memory),
         *_older_runtime(gate, older_runtime),
     ]
     return tuple(checks)
@@ -199,6 +202,17 @@ def _fidelity(gate: GateSpec, fidelity: Fidelity) -> Iterator[Check]:
             output.sqnr_db,
             f"signal to quantization noise of {name} over {fidelity.n} samples",
         )
+
+
+def _memory(gate: GateSpec, found: Memory | NotMeasured | None) -> Iterator[Check]:
+    limit, name = gate.peak_memory_mb_max, "memory.peak_mb"
+    if limit is None:
+        return
+    if isinstance(found, Memory):
+        why = f"loading and one run took {found.peak_bytes:,} bytes beside the imported runtime"
+        yield at_most(name, limit, found.peak_bytes / 1e6, why)
+    else:
+        yield not_measured(name, limit, "it was not weighed" if found is None else found.why)
 
 
 def _older_runtime(gate: GateSpec, found: OlderRuntime | NotMeasured | None) -> Iterator[Check]:

@@ -72,6 +72,14 @@ class GateSpec:
     latency_ms_max: float | None = field(
         default=None, metadata=_doc("median time of one inference on the host, ms", above=0)
     )
+    peak_memory_mb_max: float | None = field(
+        default=None,
+        metadata=_doc(
+            "memory, in 10^6 bytes, that loading the artefact and running one sample add to a "
+            "process that has its runtime; Linux only",
+            above=0,
+        ),
+    )
     float_ops_max: int | None = field(
         default=None,
         metadata=_doc("operators on float activations, those of allow_float_ops too", at_least=0),

@@ -15,6 +15,7 @@ from edgekit.measure.evidence import Evidence
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import Alternative, NotMeasured
+from edgekit.measure.memory import Memory
 from edgekit.measure.older_runtime import OlderRuntime
 from edgekit.measure.on_devices import OnDevices
 from edgekit.measure.size import Size
@@ -54,6 +55,8 @@ class Report:
     """What was chosen on the dev samples, from what, and why."""
     older_runtime: OlderRuntime | NotMeasured | None = None
     """The same file on tflite-runtime 2.14, where the recipe asks for it."""
+    memory: Memory | NotMeasured | None = None
+    """What the artefact takes in memory, where the recipe limits it."""
     evidence: Evidence = dataclasses.field(default_factory=Evidence)
     """What stands behind the figures; in evidence.json, not in report.json."""
     devices: tuple[OnDevices, ...] = ()
@@ -81,6 +84,7 @@ class Report:
             "accuracy": _metrics(self.accuracy),
             "latency": self._latency(),
             "older_runtime": _older_runtime(self.older_runtime),
+            "memory": _memory(self.memory),
             "artefact": self._artefact(),
             "alternatives": {
                 name: {
@@ -140,6 +144,12 @@ class Report:
 
 def _metrics(accuracy: Mapping[str, MetricAccuracy]) -> dict[str, Any]:
     return {name: metric.to_dict() for name, metric in accuracy.items()}
+
+
+def _memory(found: Memory | NotMeasured | None) -> dict[str, Any] | None:
+    if isinstance(found, NotMeasured):
+        return {"measured": False, "why": found.why}
+    return None if found is None else dataclasses.asdict(found)
 
 
 def _older_runtime(found: OlderRuntime | NotMeasured | None) -> dict[str, Any] | None:

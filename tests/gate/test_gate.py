@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edgekit.gate.check import Check, Status, Verdict, verdict
 from edgekit.measure.host import Host
+from edgekit.measure.memory import Memory
 from edgekit.measure.older_runtime import OlderOutput, OlderRuntime
 from edgekit.measure.size import Size
 from edgekit.numerics.fidelity import OutputFidelity
@@ -444,3 +445,21 @@ def test_a_time_whose_interval_lies_across_its_limit_is_undecided() -> None:
     assert check_named(name, gate, latency=shaken).status is Status.INCONCLUSIVE
     untimed = check_named(name, gate, latency=NotMeasured("latency.enabled is false"))
     assert untimed.status is Status.NOT_MEASURED
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "value"),
+    [
+        (Memory(18_500_000, 1), Status.PASS, 18.5),
+        (Memory(18_500_001, 1), Status.FAIL, 18.500001),
+        (NotMeasured("this system does not tell"), Status.NOT_MEASURED, None),
+        (None, Status.NOT_MEASURED, None),
+    ],
+)
+def test_memory_is_held_against_its_limit_and_unknown_is_no_pass(
+    found: Memory | NotMeasured | None, status: Status, value: float | None
+) -> None:
+    gate = replace(NOTHING_ASKED, peak_memory_mb_max=18.5)
+    made = report(gate, memory=found)
+    assert (made.checks[-1].name, made.checks[-1].status) == ("memory.peak_mb", status)
+    assert made.checks[-1].value == value

@@ -214,5 +214,6 @@ def report(
         latency=made.latency if isinstance(made.latency, HostLatency) else None,
         host=made.host,
         older_runtime=made.older_runtime,
+        memory=made.memory,
     )
     return replace(made, checks=checks)
