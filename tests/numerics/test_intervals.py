@@ -103,20 +103,6 @@ def test_wilson_covers_about_95_percent(n: int, rate: float) -> None:
     assert 0.92 <= sum(p for p, yes in zip(chance, covered, strict=True) if yes) <= 0.99
 
 
-@pytest.mark.parametrize("n", [20, 200])
-@pytest.mark.parametrize(("only_float", "only_quantized"), [(0.05, 0.05), (0.1, 0.02), (0.3, 0.1)])
-def test_the_paired_interval_covers_about_95_percent(
-    n: int, only_float: float, only_quantized: float
-) -> None:
-    rng = np.random.default_rng(17)
-    rates = [only_float, only_quantized, 1 - only_float - only_quantized]
-    drawn = rng.multinomial(n, rates, 3000)
-    truth = only_float - only_quantized
-    known = {(b, c): paired_difference(b, c, n) for b, c in {(int(b), int(c)) for b, c, _ in drawn}}
-    covered = np.mean([known[b, c].low <= truth <= known[b, c].high for b, c, _ in drawn])
-    assert 0.93 <= covered <= 0.99
-
-
 def test_the_bootstrap_covers_about_95_percent() -> None:
     """Twenty rounds whose pairs share the machine's mood, true ratio 2."""
     rng = np.random.default_rng(23)
