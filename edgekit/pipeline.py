@@ -110,7 +110,13 @@ def judge_model(
         made = take(run, model, folder)
         report = judge(run, made, final)
         if previous is not None:
-            compared = check_baseline(previous, report.to_dict())
+            gate = recipe.gate
+            compared = check_baseline(
+                previous,
+                report.at(gate.confidence).to_dict(),
+                drop_max=gate.baseline_drop_max,
+                confidence=gate.confidence,
+            )
             report = replace(report, checks=(*report.checks, *compared))
         write_run(
             folder, report, recipe, made.source, made.quantized.baseline, made.data, made.labels

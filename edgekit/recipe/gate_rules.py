@@ -92,6 +92,16 @@ def _emulated_cores_have_no_clock(recipe: Recipe) -> Findings:
                 yield Finding(path, message, "remove it, or name a phone")
 
 
+def _baselines_have_right_answers(recipe: Recipe) -> Findings:
+    evaluate, path = recipe.evaluate, ("gate", "baseline_drop_max")
+    if recipe.gate.baseline_drop_max is None:
+        return
+    tops = [name for name in scored(evaluate) if top_k(name) is not None]
+    if evaluate.task != "classification" or not evaluate.labelled or not tops:
+        message = "is about shares of right answers, and none is scored"
+        yield Finding(path, message, "score top1 of labelled samples, or remove it")
+
+
 GATE_RULES: tuple[Rule, ...] = (
     _limits_have_classes,
     _drops_are_of_what_is_scored,
@@ -99,4 +109,5 @@ GATE_RULES: tuple[Rule, ...] = (
     _limits_agree,
     _times_are_taken,
     _emulated_cores_have_no_clock,
+    _baselines_have_right_answers,
 )

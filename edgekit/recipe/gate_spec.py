@@ -66,6 +66,15 @@ class GateSpec:
             at_most=0.9999,
         ),
     )
+    baseline_drop_max: float | None = field(
+        default=None,
+        metadata=_doc(
+            "what a share of right answers may have lost since the baseline (gate --baseline), a "
+            "fraction of 1; judged by its paired interval, as drop_max is",
+            at_least=0,
+            at_most=1,
+        ),
+    )
     speedup_min: float | None = field(
         default=None, metadata=_doc("float time / quantized time on the host, e.g. 1.0", above=0)
     )

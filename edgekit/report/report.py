@@ -10,6 +10,7 @@ from typing import Any
 
 from edgekit.bridges.verify import Hop
 from edgekit.choose import Choice
+from edgekit.gate.baseline import packed_right
 from edgekit.gate.check import Check, Verdict, verdict
 from edgekit.measure.evidence import Evidence
 from edgekit.measure.host import Host
@@ -71,6 +72,15 @@ class Report:
         """0 passed, 1 a required check failed, 3 a required check could not be decided."""
         return self.verdict.exit_code
 
+    def at(self, confidence: float) -> Report:
+        """With the intervals of accuracy and speed-up at another confidence."""
+        latency = self.latency
+        return dataclasses.replace(
+            self,
+            accuracy={name: metric.at(confidence) for name, metric in self.accuracy.items()},
+            latency=latency.at(confidence) if isinstance(latency, HostLatency) else latency,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """report.json, schema 1."""
         return {
@@ -82,6 +92,7 @@ class Report:
             "size": dataclasses.asdict(self.size),
             "fidelity": dataclasses.asdict(self.fidelity),
             "accuracy": _metrics(self.accuracy),
+            "right": packed_right(self.accuracy),
             "latency": self._latency(),
             "older_runtime": _older_runtime(self.older_runtime),
             "memory": _memory(self.memory),

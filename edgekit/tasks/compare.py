@@ -86,6 +86,15 @@ def lost_and_won(pair: Pair) -> tuple[int, int] | None:
     return (lost, won) if pair.metric.higher_is_better else (won, lost)
 
 
+def right_answers(pair: Pair) -> Array | None:
+    """Whether the quantized model was right on each sample, bool [N]; ``None`` likewise."""
+    if _kind(pair) != "tango":
+        return None
+    values = pair.quantized.contributions
+    assert values is not None
+    return np.asarray(values == (1 if pair.metric.higher_is_better else 0))
+
+
 def drop_score(pair: Pair, limit: float) -> float | None:
     """Tango's statistic of the drop at ``limit``: standard normal where that is the true drop,
     above where more was lost; ``None`` where the metric is no share of right answers."""

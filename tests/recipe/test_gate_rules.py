@@ -73,6 +73,11 @@ def problems(tmp_path: Path, gate: str, more: str = "") -> list[str]:
             "quantize: {modules: [{name: head, method: float}]}",
             "gate.float_ops_max: refuses what quantize.modules leaves float",
         ),
+        (
+            "{baseline_drop_max: 0.01}",
+            "evaluate: {metrics: [recall]}",
+            "gate.baseline_drop_max: is about shares of right answers, and none is scored",
+        ),
         ("{latency_ms_max: 5, speedup_min: null}", "latency: {enabled: false}", "not measured"),
     ],
 )
