@@ -70,10 +70,11 @@ def _sentence(metric: MetricAccuracy, interval: Interval, confidence: float, wor
 
 
 def _test(metric: MetricAccuracy) -> str:
-    counts = None if metric.pair is None else lost_and_won(metric.pair)
-    if counts is None:
+    if metric.pair is None or (counts := lost_and_won(metric.pair)) is None:
         return ""
     lost, won = counts
+    if metric.pair.clusters is not None:
+        return f"; {lost} lost, {won} won, of {metric.pair.independent} independent recordings"
     p = mcnemar(lost, won)
     return f"; {lost} lost, {won} won (exact McNemar test: p = {p:.2g})"
 

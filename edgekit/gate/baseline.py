@@ -164,11 +164,13 @@ def _is_rate(metric: Document) -> bool:
 
 
 def packed_right(accuracy: Mapping[str, MetricAccuracy]) -> dict[str, str]:
-    """By metric that is a share of right answers, whether the artefact was right on each labelled
-    sample: bits in order, the first the highest of its byte, in base64."""
+    """By metric that is a share of right answers of independent samples, whether the artefact was
+    right on each: bits in order, the first the highest of its byte, in base64."""
     found = {}
     for name, metric in accuracy.items():
-        right = None if metric.pair is None else right_answers(metric.pair)
+        if metric.pair is None or metric.pair.clusters is not None:
+            continue
+        right = right_answers(metric.pair)
         if right is not None:
             found[name] = base64.b64encode(np.packbits(right).tobytes()).decode("ascii")
     return found

@@ -13,7 +13,7 @@ from edgekit.cache import file_sha256
 from edgekit.data.roles import RunData
 from edgekit.environments import open_environment
 from edgekit.errors import EdgekitError, MissingError, UsageError, WorkerError
-from edgekit.measure.accuracy import measure_accuracy
+from edgekit.measure.accuracy import clusters_of, measure_accuracy
 from edgekit.measure.evaluation import Answers, Broken, Model, evaluate
 from edgekit.measure.evidence import Answered, Changes, Evidence, class_changes
 from edgekit.measure.host import Host, this_host
@@ -230,7 +230,10 @@ def _compare(
     if data.labelled is None:
         return compared, {}
     spec = run.recipe.evaluate
-    return compared, measure_accuracy(spec, references[1], answers[1], primary=primary)
+    clusters = clusters_of(data.labelled, references[1])
+    return compared, measure_accuracy(
+        spec, references[1], answers[1], primary=primary, clusters=clusters
+    )
 
 
 def _changes(

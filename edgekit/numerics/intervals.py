@@ -24,6 +24,8 @@ from edgekit.types import Array
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+_ROUNDED = 1 + 1e-12
+"""Fractions of counts may add up to a last digit more."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ class Interval:
     high: float
 
 
-def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
-    """Wilson's score interval of a proportion, ``successes`` of ``n``.
+def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interval:
+    """Wilson's score interval of a proportion, ``successes`` of ``n``; both may be fractions, as
+    effective numbers of samples that are not independent are.
 
     Raises:
         UsageError: ``n`` is below one or the counts do not fit.
@@ -53,19 +56,19 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
 
 
 def paired_difference(
-    only_first: int, only_second: int, n: int, confidence: float = CONFIDENCE
+    only_first: float, only_second: float, n: float, confidence: float = CONFIDENCE
 ) -> Interval:
     """Tango's score interval of ``p_first - p_second`` for ``n`` pairs of yes/no outcomes.
 
     ``only_first`` pairs are a success in the first alone, ``only_second`` in the second alone;
     pairs that agree count through ``n`` only. With ten or more pairs its coverage is close to
-    nominal even when few pairs differ.
+    nominal even when few pairs differ. Counts may be fractions, as in ``wilson``.
 
     Raises:
         UsageError: ``n`` is below one or the counts do not fit.
     """
     b, c = only_first, only_second
-    if n < 1 or b < 0 or c < 0 or b + c > n:
+    if n < 1 or b < 0 or c < 0 or b + c > n * _ROUNDED:
         raise UsageError(f"no paired proportions: {b} and {c} of {n}")
     z = _z(confidence)
     estimate = (b - c) / n
@@ -79,7 +82,7 @@ def paired_difference(
 
 
 def paired_ratio(
-    both: int, only_first: int, only_second: int, n: int, confidence: float = CONFIDENCE
+    both: float, only_first: float, only_second: float, n: float, confidence: float = CONFIDENCE
 ) -> Interval:
     """Nam and Blackwelder's score interval of ``p_second / p_first`` for ``n`` pairs of yes/no
     outcomes; ``both`` pairs are a success in both, the others as in ``paired_difference``.
@@ -90,7 +93,7 @@ def paired_ratio(
         UsageError: the counts do not fit, or nothing is a success in the first: no ratio.
     """
     a, b, c = both, only_first, only_second
-    if n < 1 or min(a, b, c) < 0 or a + b + c > n:
+    if n < 1 or min(a, b, c) < 0 or a + b + c > n * _ROUNDED:
         raise UsageError(f"no paired proportions: {a}, {b} and {c} of {n}")
     if a + b == 0:
         raise UsageError("no ratio to a proportion of zero")
@@ -201,7 +204,7 @@ def paired_difference_score(b: float, c: float, n: float, difference: float) -> 
     return distance / sqrt(variance)
 
 
-def _ratio_score(a: int, b: int, c: int, n: int, ratio: float) -> float:
+def _ratio_score(a: float, b: float, c: float, n: float, ratio: float) -> float:
     """Nam and Blackwelder's statistic: standardised distance of ``(a + c) / (a + b)`` from
     ``ratio``, falling as that grows. The variance is taken under the hypothesis, with the rates of
     ``b`` and ``c`` at their constrained maximum likelihood.

@@ -7,6 +7,7 @@ from math import isfinite, nan
 import numpy as np
 
 from edgekit.errors import DataError
+from edgekit.numerics.clusters import design_effect
 from edgekit.numerics.intervals import (
     CONFIDENCE,
     Interval,
@@ -17,21 +18,26 @@ from edgekit.numerics.intervals import (
 )
 from edgekit.numerics.resampling import least_half_width, mean_interval, paired_bootstrap
 from edgekit.runtimes.predict import Predictions
+from edgekit.tasks.classification import RecallTally
 from edgekit.tasks.task import IntervalKind, Metric, MetricAccuracy, Pair
 from edgekit.types import Array
 
 
 def compare(
-    metric: Metric, float_model: Predictions, quantized: Predictions, primary: str
+    metric: Metric,
+    float_model: Predictions,
+    quantized: Predictions,
+    primary: str,
+    clusters: Array | None = None,
 ) -> MetricAccuracy:
-    """Both models' figures, and the intervals that the metric allows.
+    """Both models' figures, and the intervals that the metric allows; ``clusters`` as in ``Pair``.
 
     Raises:
         DataError: answers that cannot be scored, or a single sample of a metric that is no share of
             right answers: nothing can be said of how sure it is.
     """
     return _compared(
-        Pair(metric, metric.tally(float_model, primary), metric.tally(quantized, primary))
+        Pair(metric, metric.tally(float_model, primary), metric.tally(quantized, primary), clusters)
     )
 
 
@@ -43,9 +49,11 @@ def intervals(pair: Pair, confidence: float = CONFIDENCE) -> tuple[Interval, Int
     counts = lost_and_won(pair)
     if counts is not None:
         assert second is not None
+        fewer, more, n = (count / _effect(pair) for count in (*counts, before.n))
+        own = 1.0 if pair.clusters is None else design_effect(second, pair.clusters)
         return (
-            paired_difference(*counts, before.n, confidence),
-            wilson(round(second.sum()), after.n, confidence),
+            paired_difference(fewer, more, n, confidence),
+            wilson(round(second.sum()) / own, after.n / own, confidence),
         )
     if before.n < 2:
         raise DataError(
@@ -57,16 +65,20 @@ def intervals(pair: Pair, confidence: float = CONFIDENCE) -> tuple[Interval, Int
         assert first is not None
         assert second is not None
         lost = sign * (first - second)
-        drop = mean_interval(lost, confidence)
+        drop = mean_interval(lost, confidence, pair.clusters)
         if drop.low == drop.high:  # all alike: the next sample may be as unlike as any seen
             values = np.concatenate([first, second])
-            least = float(np.ptp(values)) * least_half_width((before.n,), confidence)
+            least = float(np.ptp(values)) * least_half_width((pair.independent,), confidence)
             drop = _at_least(drop, float(lost.mean()), least)
-        return drop, _within(mean_interval(second, confidence), metric.low, metric.high)
-    difference, alone = paired_bootstrap(before.value, after.value, before.n, confidence)
+        alone = mean_interval(second, confidence, pair.clusters)
+        return drop, _within(alone, metric.low, metric.high)
+    difference, alone = paired_bootstrap(
+        before.value, after.value, before.n, confidence, pair.clusters
+    )
     drop = difference if sign > 0 else Interval(-difference.high, -difference.low)
     span = _span(pair)
-    least = span * least_half_width(before.groups, confidence)
+    share = pair.independent / before.n
+    least = span * least_half_width([size * share for size in before.groups], confidence)
     drop = _at_least(drop, _drop(pair, before.value(), after.value()), least)
     alone = _at_least(alone, after.value(), least)
     if metric.low is not None and metric.high is not None:
@@ -101,7 +113,8 @@ def drop_score(pair: Pair, limit: float) -> float | None:
     counts = lost_and_won(pair)
     if counts is None:
         return None
-    return paired_difference_score(*counts, pair.float_model.n, limit)
+    lost, won, n = (count / _effect(pair) for count in (*counts, pair.float_model.n))
+    return paired_difference_score(lost, won, n, limit)
 
 
 def relative_interval(pair: Pair, confidence: float = CONFIDENCE) -> Interval:
@@ -119,7 +132,8 @@ def relative_interval(pair: Pair, confidence: float = CONFIDENCE) -> Interval:
         assert second is not None
         both = int(np.count_nonzero((first == 1) & (second == 1)))
         only = _only(first, second), _only(second, first)
-        ratio = paired_ratio(both, *only, before.n, confidence)
+        a, b, c, n = (count / _effect(pair) for count in (both, *only, before.n))
+        ratio = paired_ratio(a, b, c, n, confidence)
         ends = sign * (1 - ratio.high), sign * (1 - ratio.low)
         return Interval(min(ends), max(ends))
 
@@ -127,7 +141,7 @@ def relative_interval(pair: Pair, confidence: float = CONFIDENCE) -> Interval:
         whole = before.value(weights)
         return sign * (whole - after.value(weights)) / abs(whole) if whole else nan
 
-    found, _ = paired_bootstrap(relative, lambda weights: 0.0, before.n, confidence)
+    found, _ = paired_bootstrap(relative, lambda weights: 0.0, before.n, confidence, pair.clusters)
     # No surer than the drop itself is, which knows how little few samples tell.
     absolute = intervals(pair, confidence)[0]
     half = (absolute.high - absolute.low) / 2 / abs(before.value())
@@ -159,11 +173,27 @@ def _compared(pair: Pair) -> MetricAccuracy:
         high=metric.high,
         interval=_kind(pair),
         classes={
-            name: _compared(Pair(metric, own, theirs[name]))
+            name: _compared(Pair(metric, own, theirs[name], _clusters_of(pair, name)))
             for name, own in pair.float_model.classes.items()
         },
         pair=pair,
     )
+
+
+def _effect(pair: Pair) -> float:
+    """How many samples of those that were lost, won or neither count as one independent one."""
+    first, second = pair.float_model.contributions, pair.quantized.contributions
+    if pair.clusters is None or first is None or second is None:
+        return 1.0
+    return design_effect(first - second, pair.clusters)
+
+
+def _clusters_of(pair: Pair, name: str) -> Array | None:
+    """Those of the samples of a class, renumbered."""
+    tally = pair.float_model
+    if pair.clusters is None or not isinstance(tally, RecallTally):
+        return pair.clusters
+    return np.unique(pair.clusters[tally.labels == int(name)], return_inverse=True)[1]
 
 
 def _span(pair: Pair) -> float:

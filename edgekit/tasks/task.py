@@ -58,11 +58,20 @@ class Metric:
 
 @dataclass(frozen=True)
 class Pair:
-    """Both models' tallies of the same samples: what intervals at any confidence come from."""
+    """Both models' tallies of the same samples: what intervals at any confidence come from.
+
+    ``clusters``, int64 [N] from 0 on, numbers what samples that are not independent have in common
+    (their recording, ...); ``None`` where each stands for itself."""
 
     metric: Metric
     float_model: Tally
     quantized: Tally
+    clusters: Array | None = None
+
+    @property
+    def independent(self) -> int:
+        """The number of samples, or of clusters."""
+        return self.float_model.n if self.clusters is None else int(self.clusters.max()) + 1
 
 
 @dataclass(frozen=True)
