@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit.numerics.clusters import design_effect
 from edgekit.numerics.intervals import Interval, paired_difference, paired_ratio
 from edgekit.numerics.resampling import mean_interval, paired_bootstrap
 from edgekit.types import Array
 
 TRIALS = 20_000
+WINDOWS = 5
 SIZES = (50, 200, 1000, 5000, 10_000)
 RATES = (
     # lost, won: shares of samples that the float model alone, and the quantized alone, gets right
@@ -54,6 +56,22 @@ def of_relative(n: int, right: float, lost: float, won: float, *, trials: int = 
 
     drawn = _cells(n, right - lost, lost, won, trials)
     return _coverage(_each(drawn, relative), (lost - won) / right)
+
+
+def of_windows(recordings: int, lost: float, alike: float, *, trials: int = 2000) -> Coverage:
+    """Tango's interval of a drop of ``lost`` on ``WINDOWS`` windows of each recording; ``alike`` is
+    the correlation of two windows of one."""
+    rng = np.random.default_rng(0)
+    n, clusters = recordings * WINDOWS, np.repeat(np.arange(recordings), WINDOWS)
+    # A beta-binomial: its correlation within a recording is 1 / (a + b + 1).
+    size = 1 / alike - 1
+    rates = rng.beta(lost * size, (1 - lost) * size, (trials, recordings))
+    hits = rng.random((trials, n)) < np.repeat(rates, WINDOWS, axis=1)
+    found = []
+    for row in hits.astype(np.float64):
+        effect = design_effect(row, clusters)
+        found.append(paired_difference(row.sum() / effect, 0, n / effect))
+    return _coverage(found, lost)
 
 
 def of_mean(n: int, *, trials: int = TRIALS) -> Coverage:
@@ -113,6 +131,9 @@ def rows() -> Iterator[tuple[str, Coverage]]:
     for n in (200, 1000, 10_000):
         what = f"relative drop: {n:,} samples of which 80 % right, 3.0% lost, 2.0% won"
         yield what, of_relative(n, 0.8, 0.03, 0.02, trials=2000)
+    for recordings, alike in ((100, 0.1), (100, 0.5), (400, 0.5)):
+        what = f"drop: {recordings} recordings of {WINDOWS} windows, correlation {alike}, 5.0% lost"
+        yield what, of_windows(recordings, 0.05, alike)
     yield "mean of skewed differences, 200 samples", of_mean(200)
     yield "bootstrap of a difference of RMS, 100 samples", of_bootstrap(100)
 

@@ -3,7 +3,7 @@
 make:   locate -> plan -> data -> float graph -> quantize -> metadata; of several plans (methods,
         ways over the bridges) the best on dev is kept
 take:   locate -> data -> float graph, for an artefact that is there already
-judge:  inspect -> fidelity -> accuracy -> latency -> gate
+judge:  inspect -> fidelity -> accuracy -> latency -> memory -> gate
 """
 
 from __future__ import annotations

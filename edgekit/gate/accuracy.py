@@ -58,7 +58,8 @@ def _relative(name: str, limit: float, metric: MetricAccuracy, confidence: float
     why = _sentence(metric, interval, confidence, word)
     if status is Status.INCONCLUSIVE:
         why += f"; {_would_decide(samples_to_decide(drop, interval, metric.n, limit), 'such')}"
-    return Check(name, True, limit, drop, status, f"{why}), as a share of {metric.float:.4g}")
+    why += f"), as a share of the float model's {metric.float:.4g}"
+    return Check(name, True, limit, drop, status, why)
 
 
 def _sentence(metric: MetricAccuracy, interval: Interval, confidence: float, word: str) -> str:
