@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgekit.errors import SessionError
-from edgekit.gate.check import Check, Status, at_most, not_measured, percent, side
+from edgekit.gate.check import Check, Status, at_least, at_most, not_measured, percent, side
 from edgekit.measure.devices.device import (
     Answers,
     AnswersOnly,
@@ -21,7 +21,7 @@ from edgekit.measure.devices.device import (
 from edgekit.measure.devices.prediction import surprise
 from edgekit.measure.on_devices import OnDevices
 from edgekit.numerics.intervals import CONFIDENCE, bootstrap_ratio_of_medians, median_interval
-from edgekit.recipe.schema import PhoneSpec
+from edgekit.recipe.latency_spec import PhoneSpec
 
 
 def check_devices(
@@ -96,6 +96,7 @@ def _measured(asked: PhoneSpec, found: DeviceLatency) -> Iterator[Check]:
 def _figures(asked: PhoneSpec, found: DeviceLatency, confidence: float) -> Iterator[Check]:
     """Times of rounds that cannot be believed decide nothing."""
     name = f"latency.{found.device}.{asked.delegate}"
+    yield from _delegated(asked, found, f"{name}.delegated")
     rounds = np.array(found.quantized.rounds_ms)
     if asked.latency_ms_max is not None:
         interval = median_interval(rounds, confidence=confidence)
@@ -130,6 +131,24 @@ def _figures(asked: PhoneSpec, found: DeviceLatency, confidence: float) -> Itera
         else:
             why = f"benchmark_model took {peak:,.4g} MB at its peak"
             yield at_most(f"{name}.peak_memory_mb", asked.peak_memory_mb_max, peak, why)
+
+
+def _delegated(asked: PhoneSpec, found: DeviceLatency, name: str) -> Iterator[Check]:
+    """How much of the graph the delegate took, where the recipe asks for a share of it."""
+    limit, took = asked.delegated_min, found.quantized.delegation
+    if limit is None:
+        return
+    if took.effective is None:
+        yield not_measured(name, limit, "the log does not say what executed the graph")
+    elif took.effective is not found.requested:
+        yield at_least(name, limit, 0.0, f"{took.effective} executed the graph")
+    elif took.nodes is not None and took.graph_nodes:
+        why = f"{asked.delegate} took {took.nodes} of {took.graph_nodes} nodes"
+        yield at_least(name, limit, took.nodes / took.graph_nodes, why)
+    elif took.complete:
+        yield at_least(name, limit, 1.0, f"{asked.delegate} took the whole graph")
+    else:
+        yield not_measured(name, limit, "the log does not say how many nodes the delegate took")
 
 
 def _estimate(

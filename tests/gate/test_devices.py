@@ -20,7 +20,7 @@ from edgekit.measure.devices.device import (
     ModelTimes,
 )
 from edgekit.measure.on_devices import OnDevices
-from edgekit.recipe.schema import PhoneSpec
+from edgekit.recipe.latency_spec import PhoneSpec
 
 TIMES = ModelTimes(
     median_ms=10,
@@ -175,3 +175,23 @@ def test_peak_memory_there() -> None:
         assert (check.status, check.value) == (status, 12.5)
     untold = checks(replace(FOUND), peak_memory_mb_max=5.0)[".peak_memory_mb"]
     assert untold.status is Status.NOT_MEASURED
+
+
+@pytest.mark.parametrize(
+    ("delegation", "status", "value"),
+    [
+        (Delegation(Delegate.GPU, complete=True), Status.PASS, 1.0),
+        (Delegation(Delegate.GPU, False, nodes=9, graph_nodes=10), Status.PASS, 0.9),
+        (Delegation(Delegate.GPU, False, nodes=8, graph_nodes=10), Status.FAIL, 0.8),
+        (Delegation(Delegate.CPU), Status.FAIL, 0.0),
+        (Delegation(Delegate.GPU, complete=False), Status.NOT_MEASURED, None),
+        (Delegation(), Status.NOT_MEASURED, None),
+    ],
+)
+def test_a_share_of_the_graph_that_the_delegate_has_to_take(
+    delegation: Delegation, status: Status, value: float | None
+) -> None:
+    found = replace(FOUND, quantized=replace(TIMES, delegation=delegation))
+    check = checks(found, delegated_min=0.9)[".delegated"]
+    assert (check.status, check.value, check.required) == (status, value, True)
+    assert ".delegated" not in checks(found)
