@@ -55,9 +55,10 @@ def intervals(pair: Pair, confidence: float = CONFIDENCE) -> tuple[Interval, Int
             paired_difference(fewer, more, n, confidence),
             wilson(round(second.sum()) / own, after.n / own, confidence),
         )
-    if before.n < 2:
+    if pair.independent < 2:
+        what = "sample" if pair.clusters is None else "recording"
         raise DataError(
-            f"{metric.name} of one sample says nothing: there is no telling how sure it is",
+            f"{metric.name} of one {what} says nothing: there is no telling how sure it is",
             hint="Evaluate on more labelled samples.",
         )
     sign = 1.0 if metric.higher_is_better else -1.0

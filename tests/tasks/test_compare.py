@@ -94,6 +94,12 @@ def test_one_sample_says_nothing(metric: object) -> None:
         compare(metric, one, one, "y")  # type: ignore[arg-type]
 
 
+def test_nor_do_the_windows_of_one_recording() -> None:
+    windows = values(np.ones((4, 2)), np.zeros((4, 2)))
+    with pytest.raises(DataError, match="of one recording says nothing"):
+        compare(mae(), windows, windows, "y", np.zeros(4, np.int64))
+
+
 def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
     """RMSE of 40 normal errors each, whose true drop is known; 95 % within what 120 runs allow."""
     rng = np.random.default_rng(5)
