@@ -3,7 +3,7 @@
 make:   locate -> plan -> data -> float graph -> quantize -> metadata; of several plans (methods,
         ways over the bridges) the best on dev is kept
 take:   locate -> data -> float graph, for an artefact that is there already
-judge:  inspect -> fidelity -> accuracy -> latency -> gate
+judge:  inspect -> fidelity -> accuracy -> latency -> memory -> gate
 """
 
 from __future__ import annotations
@@ -110,7 +110,13 @@ def judge_model(
         made = take(run, model, folder)
         report = judge(run, made, final)
         if previous is not None:
-            compared = check_baseline(previous, report.to_dict())
+            gate = recipe.gate
+            compared = check_baseline(
+                previous,
+                report.at(gate.confidence).to_dict(),
+                drop_max=gate.baseline_drop_max,
+                confidence=gate.confidence,
+            )
             report = replace(report, checks=(*report.checks, *compared))
         write_run(
             folder, report, recipe, made.source, made.quantized.baseline, made.data, made.labels
@@ -258,7 +264,7 @@ def _goal(recipe: Recipe, source: SourceModel) -> Goal:
         primary=source.outputs[0],
         classification=task_named(recipe.evaluate.task).classification,
         agreement_min=gate.agreement_min,
-        top1_drop_max=gate.top1_drop_max,
+        top1_drop_max=gate.drop_limits.get("top1"),
         sqnr_db_min=gate.sqnr_db_min,
     )
 
@@ -285,6 +291,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         latency=measured.latency if isinstance(measured.latency, HostLatency) else None,
         host=measured.host,
         older_runtime=measured.older_runtime,
+        memory=measured.memory,
     )
     return Report(
         recipe=recipe.name,
@@ -297,7 +304,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         latency=measured.latency,
         host=measured.host,
         alternatives=measured.alternatives,
-        checks=(*checks, *check_devices(measured.devices)),
+        checks=(*checks, *check_devices(measured.devices, recipe.gate.confidence)),
         stages=tuple(run.stages),
         notes=tuple(run.notes),
         data={
@@ -316,6 +323,7 @@ def judge(run: Run, made: Made, final: Path) -> Report:
         bridges=made.hops,
         choices=made.choices,
         older_runtime=measured.older_runtime,
+        memory=measured.memory,
         evidence=measured.evidence,
         devices=measured.devices,
     )

@@ -18,7 +18,7 @@ from edgekit.measure.on_devices import bench_settings, measure_on_devices
 from edgekit.pipeline import judge_model
 from edgekit.pipeline import quantize as quantize_by
 from edgekit.recipe import load_recipe
-from edgekit.recipe.schema import PhoneSpec
+from edgekit.recipe.latency_spec import PhoneSpec
 from edgekit.report import Report
 from edgekit.runs.run import Run
 from edgekit.runtimes import open_session

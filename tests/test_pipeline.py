@@ -277,7 +277,7 @@ def test_targets_are_scored_and_so_is_a_metric_of_ones_own(home: Path) -> None:
     assert list(found) == ["mae", "rmse", "cosine", "worst"]
     assert found["mae"]["float"] < 1e-5 < found["mae"]["quantized"] < found["worst"]["quantized"]
     assert all(each["ci_low"] <= each["drop"] <= each["ci_high"] for each in found.values())
-    assert report.accuracy["rmse"].drop_interval(0.8).low > 0
+    assert report.accuracy["rmse"].at(0.8).ci_low > 0
 
 
 def test_scores_that_are_asked_for_need_something_to_score_against(home: Path) -> None:

@@ -215,7 +215,9 @@ def _load(path: Path, names: Sequence[str] | None) -> tuple[dict[str, Array], An
         )
     lengths = {key: array.shape[0] if array.ndim else 0 for key, array in arrays.items()}
     rows = set(lengths.values())
-    if len(rows) != 1 or 0 in rows:
+    if rows == {0}:
+        raise DataError(f"{path} holds no samples: its arrays have no rows")
+    if len(rows) != 1:
         raise DataError(f"{path}: every array needs the same number of rows, got {lengths}")
     if labels is not None and (labels.shape != (*rows,) or labels.dtype.kind not in "iu"):
         raise DataError(

@@ -1,18 +1,28 @@
 """No worse than the last release: one report.json held against another of the same recipe and data.
 
 What describes these samples (agreement, SQNR) and the file (size) is compared as measured, with a
-little to spare. An accuracy is an estimate: it failed where the former figure lies beyond its 95 %
-interval, and it is undecided where it fell by more than ``FELL_MAX``, but chance could have done
-it. The speed-up decides only on the same CPU, where that CPU speaks for a product at all.
+little to spare. An accuracy is an estimate: it failed where it fell by more than ``FELL_MAX`` and
+chance could not have done it, and is undecided where it could. Both releases answered the same
+samples, so of a share of right answers that is a paired comparison: reports hold which were right
+(``packed_right``). The speed-up decides only on the same CPU, where that CPU speaks for a product
+at all.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from edgekit.errors import UsageError
-from edgekit.gate.check import Check, Status
+from edgekit.gate.check import Check, Status, not_measured, percent, side
+from edgekit.numerics.intervals import CONFIDENCE, paired_difference
+from edgekit.tasks.compare import right_answers
+from edgekit.tasks.task import MetricAccuracy
+from edgekit.types import Array
 
 Document = Mapping[str, Any]
 
@@ -24,17 +34,26 @@ FELL_MAX = 0.005
 SPEEDUP_LOST_MAX = 0.1
 
 
-def check_baseline(previous: Document, report: Document) -> tuple[Check, ...]:
-    """``report`` held against ``previous``; both are documents that fit report.json's schema.
+def check_baseline(
+    previous: Document,
+    report: Document,
+    *,
+    drop_max: float | None = None,
+    confidence: float = CONFIDENCE,
+) -> tuple[Check, ...]:
+    """``report`` held against ``previous``; both are documents that fit report.json's schema, the
+    intervals of ``report`` at ``confidence``. ``drop_max`` is what a share of right answers may
+    have lost, judged by its interval.
 
     Raises:
-        UsageError: they are not of the same recipe, task and samples; the difference is named.
+        UsageError: they are not of the same recipe, task and samples; the difference is named. Or
+            what ``previous`` was right on cannot be read.
     """
     _check_alike(previous, report)
     return (
         *_size(previous, report),
         *_fidelity(previous["fidelity"], report["fidelity"]),
-        *_accuracy(previous["accuracy"], report["accuracy"]),
+        *_accuracy(previous, report, drop_max, confidence),
         *_latency(previous["latency"]["host"], report["latency"]["host"]),
     )
 
@@ -84,27 +103,107 @@ def _fidelity(previous: Document, found: Document) -> Iterator[Check]:
         yield _no_lower(label, before, now, SQNR_LOST_MAX_DB)
 
 
-def _accuracy(previous: Document, found: Document) -> Iterator[Check]:
-    for name, metric in found.items():
-        before, now = previous[name]["quantized"], metric["quantized"]
-        sign = 1 if metric.get("higher_is_better", True) else -1
-        rate = (metric.get("low", 0), metric.get("high", 1)) == (0, 1)
-        spare = FELL_MAX if rate else FELL_MAX * abs(before)
-        ends = (metric["quantized_ci_low"], metric["quantized_ci_high"])
-        best = None if None in ends else max(sign * end for end in ends)
-        if sign * now >= sign * before - spare:
-            status, word = Status.PASS, "no worse than"
-        elif best is not None and best < sign * before:
-            status, word = Status.FAIL, "certainly worse than"
+def _accuracy(
+    previous: Document, report: Document, drop_max: float | None, confidence: float
+) -> Iterator[Check]:
+    right = _rights(previous, report)
+    for name, metric in report["accuracy"].items():
+        check = f"baseline.accuracy.{name}"
+        if name in right:
+            yield _paired(check, *right[name], drop_max, confidence)
+        elif drop_max is not None and metric.get("interval") == "tango":
+            why = "the baseline does not say on which samples it was right: judge it again"
+            yield not_measured(f"{check}.drop", drop_max, why)
         else:
-            status, word = Status.INCONCLUSIVE, "worse than, by what chance could do,"
-        yield _check(
-            f"baseline.accuracy.{name}",
-            before - sign * spare,
-            now,
-            status,
-            f"{now:.4g} is {word} the {before:.4g} of before ({metric['n']} samples)",
+            yield _fallen(check, previous["accuracy"][name]["quantized"], metric)
+
+
+def _paired(
+    name: str, before: Array, now: Array, drop_max: float | None, confidence: float
+) -> Check:
+    """Two models of the same samples, sample by sample."""
+    n = len(now)
+    lost, won = int((before & ~now).sum()), int((now & ~before).sum())
+    interval, drop = paired_difference(lost, won, n, confidence), (lost - won) / n
+    told = (
+        f"{lost} of {n} samples lost since, {won} won; the {percent(confidence)} interval of the "
+        f"drop is {interval.low:+.4f} to {interval.high:+.4f}"
+    )
+    if drop_max is not None:
+        status, word = side(interval.low, interval.high, drop_max)
+        return _check(f"{name}.drop", drop_max, drop, status, f"{told}, {word} the limit")
+    if drop <= FELL_MAX:
+        status, word = Status.PASS, "no worse than"
+    elif interval.low > 0:
+        status, word = Status.FAIL, "certainly worse than"
+    else:
+        status, word = Status.INCONCLUSIVE, "worse than, by what chance could do,"
+    was, is_now = float(before.mean()), float(now.mean())
+    why = f"{is_now:.4g} is {word} the {was:.4g} of before: {told}"
+    return _check(name, was - FELL_MAX, is_now, status, why)
+
+
+def _fallen(name: str, before: float, metric: Document) -> Check:
+    """By the interval of the new figure alone: which samples were right is not known."""
+    now, sign = metric["quantized"], 1 if metric.get("higher_is_better", True) else -1
+    spare = FELL_MAX if _is_rate(metric) else FELL_MAX * abs(before)
+    ends = (metric["quantized_ci_low"], metric["quantized_ci_high"])
+    best = None if None in ends else max(sign * end for end in ends)
+    if sign * now >= sign * before - spare:
+        status, word = Status.PASS, "no worse than"
+    elif best is not None and best < sign * before:
+        status, word = Status.FAIL, "certainly worse than"
+    else:
+        status, word = Status.INCONCLUSIVE, "worse than, by what chance could do,"
+    why = f"{now:.4g} is {word} the {before:.4g} of before ({metric['n']} samples)"
+    return _check(name, before - sign * spare, now, status, why)
+
+
+def _is_rate(metric: Document) -> bool:
+    return (metric.get("low", 0), metric.get("high", 1)) == (0, 1)
+
+
+def packed_right(accuracy: Mapping[str, MetricAccuracy]) -> dict[str, str]:
+    """By metric that is a share of right answers of independent samples, whether the artefact was
+    right on each: bits in order, the first the highest of its byte, in base64."""
+    found = {}
+    for name, metric in accuracy.items():
+        if metric.pair is None or metric.pair.clusters is not None:
+            continue
+        right = right_answers(metric.pair)
+        if right is not None:
+            found[name] = base64.b64encode(np.packbits(right).tobytes()).decode("ascii")
+    return found
+
+
+def _rights(previous: Document, report: Document) -> dict[str, tuple[Array, Array]]:
+    """What either was right on, by metric, where both scored the very same samples."""
+
+    def skipped(document: Document) -> Any:
+        return document["data"].get("labelled", {}).get("skipped")
+
+    if skipped(previous) != skipped(report):
+        return {}
+    found = {}
+    for name, metric in report["accuracy"].items():
+        texts = [document.get("right", {}).get(name) for document in (previous, report)]
+        if None not in texts and previous["accuracy"][name]["n"] == metric["n"]:
+            before, now = (_unpacked(text, metric["n"], name) for text in texts)
+            found[name] = before, now
+    return found
+
+
+def _unpacked(text: str, n: int, name: str) -> Array:
+    try:
+        packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    except (binascii.Error, ValueError) as error:
+        raise UsageError(f"the baseline is damaged: right.{name} is no base64: {error}") from error
+    if len(packed) != (n + 7) // 8:
+        raise UsageError(
+            f"the baseline is damaged: right.{name} has {len(packed)} bytes, not those of {n} bits",
+            hint="Judge the last release again: edgekit gate LAST_RELEASE --recipe ...",
         )
+    return np.unpackbits(packed)[:n].astype(bool)
 
 
 def _latency(previous: Document, found: Document) -> Iterator[Check]:

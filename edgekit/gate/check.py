@@ -50,6 +50,38 @@ class Check:
     why: str
 
 
+def at_most(name: str, limit: float, value: float, why: str) -> Check:
+    """A figure that is compared as measured; the limit itself passes."""
+    status = Status.PASS if value <= limit else Status.FAIL
+    return Check(name, True, limit, value, status, f"{why}; at most {limit:,.10g} is allowed")
+
+
+def at_least(name: str, limit: float, value: float, why: str) -> Check:
+    """As ``at_most``, the other way round."""
+    status = Status.PASS if value >= limit else Status.FAIL
+    return Check(name, True, limit, value, status, f"{why}; at least {limit:,.10g} is asked for")
+
+
+def not_measured(name: str, limit: float, why: str) -> Check:
+    """A limit that nothing was measured for: never a pass."""
+    return Check(name, True, limit, None, Status.NOT_MEASURED, why)
+
+
+def side(low: float, high: float, limit: float) -> tuple[Status, str]:
+    """Where an estimate's interval lies to the most it may be, and the word for it: it passes or
+    fails only as a whole."""
+    if high <= limit:
+        return Status.PASS, "within"
+    if low > limit:
+        return Status.FAIL, "beyond"
+    return Status.INCONCLUSIVE, "across"
+
+
+def percent(confidence: float) -> str:
+    """``95 %``, for sentences."""
+    return f"{100 * confidence:.6g} %"
+
+
 def verdict(checks: Sequence[Check]) -> Verdict:
     """Fail if a required check failed; else inconclusive if one could not be decided; else pass."""
     required = [check.status for check in checks if check.required]

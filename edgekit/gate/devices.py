@@ -1,11 +1,15 @@
-"""What phones measured, as checks: what executed the graph, whether the figures hold, answers."""
+"""What phones measured, as checks: what executed the graph, whether the figures hold, whether they
+are within their limits, answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from edgekit.errors import SessionError
-from edgekit.gate.check import Check, Status
+from edgekit.gate.check import Check, Status, at_least, at_most, not_measured, percent, side
 from edgekit.measure.devices.device import (
     Answers,
     AnswersOnly,
@@ -16,20 +20,23 @@ from edgekit.measure.devices.device import (
 )
 from edgekit.measure.devices.prediction import surprise
 from edgekit.measure.on_devices import OnDevices
-from edgekit.recipe.schema import PhoneSpec
+from edgekit.numerics.intervals import CONFIDENCE, bootstrap_ratio_of_medians, median_interval
+from edgekit.recipe.latency_spec import PhoneSpec
 
 
-def check_devices(measured: Sequence[OnDevices]) -> tuple[Check, ...]:
+def check_devices(
+    measured: Sequence[OnDevices], confidence: float = CONFIDENCE
+) -> tuple[Check, ...]:
     """The checks of every phone, ``latency.<device>.<delegate>`` and what is held against what."""
     return tuple(
         check
         for entry in measured
         for found in entry.found
-        for check in _checks(entry.asked, found)
+        for check in _checks(entry.asked, found, confidence)
     )
 
 
-def _checks(asked: PhoneSpec, found: Found) -> Iterator[Check]:
+def _checks(asked: PhoneSpec, found: Found, confidence: float) -> Iterator[Check]:
     match found:
         case DeviceFailure():
             yield _failed(asked, found)
@@ -37,6 +44,8 @@ def _checks(asked: PhoneSpec, found: Found) -> Iterator[Check]:
             yield _answers(f"latency.{found.device}.{asked.delegate}.answers", asked, found.answers)
         case DeviceLatency():
             yield from _measured(asked, found)
+            for check in _figures(asked, found, confidence):
+                yield replace(check, required=asked.required)
 
 
 def _failed(asked: PhoneSpec, failure: DeviceFailure) -> Check:
@@ -82,6 +91,72 @@ def _measured(asked: PhoneSpec, found: DeviceLatency) -> Iterator[Check]:
     )
     if asked.answers:
         yield _answers(f"{name}.answers", asked, found.answers)
+
+
+def _figures(asked: PhoneSpec, found: DeviceLatency, confidence: float) -> Iterator[Check]:
+    """Times of rounds that cannot be believed decide nothing."""
+    name = f"latency.{found.device}.{asked.delegate}"
+    yield from _delegated(asked, found, f"{name}.delegated")
+    rounds = np.array(found.quantized.rounds_ms)
+    if asked.latency_ms_max is not None:
+        interval = median_interval(rounds, confidence=confidence)
+        status, word = side(interval.low, interval.high, asked.latency_ms_max)
+        why = (
+            f"the {percent(confidence)} interval {interval.low:.3g} to {interval.high:.3g} ms of "
+            f"the median lies {word} the limit"
+        )
+        yield _estimate(
+            f"{name}.ms", asked.latency_ms_max, found.quantized.median_ms, status, why, found.unfit
+        )
+    if asked.speedup_min is not None and found.reference is None:
+        why = "there is no float .tflite to be faster than"
+        yield not_measured(f"{name}.speedup", asked.speedup_min, why)
+    elif asked.speedup_min is not None and found.reference is not None:
+        before = np.array(found.reference.rounds_ms)
+        interval = bootstrap_ratio_of_medians(before, rounds, seed=0, confidence=confidence)
+        # More is better: the mirror image of a limit from above.
+        status, word = side(-interval.high, -interval.low, -asked.speedup_min)
+        why = (
+            f"the {percent(confidence)} interval {interval.low:.2f} to {interval.high:.2f} lies "
+            f"{word} the limit"
+        )
+        yield _estimate(
+            f"{name}.speedup", asked.speedup_min, found.speedup, status, why, found.unfit
+        )
+    if asked.peak_memory_mb_max is not None:
+        peak = found.quantized.peak_memory_mb
+        if peak is None:
+            why = "this build of benchmark_model tells no peak memory"
+            yield not_measured(f"{name}.peak_memory_mb", asked.peak_memory_mb_max, why)
+        else:
+            why = f"benchmark_model took {peak:,.4g} MB at its peak"
+            yield at_most(f"{name}.peak_memory_mb", asked.peak_memory_mb_max, peak, why)
+
+
+def _delegated(asked: PhoneSpec, found: DeviceLatency, name: str) -> Iterator[Check]:
+    """How much of the graph the delegate took, where the recipe asks for a share of it."""
+    limit, took = asked.delegated_min, found.quantized.delegation
+    if limit is None:
+        return
+    if took.effective is None:
+        yield not_measured(name, limit, "the log does not say what executed the graph")
+    elif took.effective is not found.requested:
+        yield at_least(name, limit, 0.0, f"{took.effective} executed the graph")
+    elif took.nodes is not None and took.graph_nodes:
+        why = f"{asked.delegate} took {took.nodes} of {took.graph_nodes} nodes"
+        yield at_least(name, limit, took.nodes / took.graph_nodes, why)
+    elif took.complete:
+        yield at_least(name, limit, 1.0, f"{asked.delegate} took the whole graph")
+    else:
+        yield not_measured(name, limit, "the log does not say how many nodes the delegate took")
+
+
+def _estimate(
+    name: str, limit: float, value: float | None, status: Status, why: str, unfit: str | None
+) -> Check:
+    if unfit is not None:
+        status, why = Status.INCONCLUSIVE, f"{why}; not to be believed: {unfit}"
+    return Check(name, True, limit, value, status, why)
 
 
 def _answers(name: str, asked: PhoneSpec, answers: Answers | None) -> Check:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from edgekit.gate.check import Check, Status
+from edgekit.gate.accuracy import check_accuracy
+from edgekit.gate.check import Check, Status, at_least, at_most, not_measured
+from edgekit.gate.latency import check_latency
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import NotMeasured
+from edgekit.measure.memory import Memory
 from edgekit.measure.older_runtime import LOSS_MAX_DB, OlderRuntime
 from edgekit.measure.size import Size
 from edgekit.methods import METHODS
 from edgekit.numerics.fidelity import Fidelity
-from edgekit.numerics.intervals import Interval, samples_to_decide
-from edgekit.recipe.schema import GateSpec, QuantizeSpec
+from edgekit.recipe.gate_spec import GateSpec
+from edgekit.recipe.schema import QuantizeSpec
 from edgekit.tasks.task import MetricAccuracy
 from edgekit.types import RAISED_TO_FLOAT, ArtefactFacts, ArtefactFormat, FloatOp
 
@@ -38,16 +41,19 @@ def check_limits(
     latency: HostLatency | None,
     host: Host,
     older_runtime: OlderRuntime | NotMeasured | None = None,
+    memory: Memory | NotMeasured | None = None,
 ) -> tuple[Check, ...]:
     """Every check that ``gate`` asks for, in the order they are shown. What the method promises is
     checked unasked. ``latency`` is ``None`` where it was not measured; ``host`` is the machine it
-    was measured on; ``older_runtime`` is ``None`` where it was not asked for."""
+    was measured on; ``older_runtime`` and ``memory`` are ``None`` where they were not asked for."""
     checks = [
         *check_promise(gate, quantize, promises_full_integer=promises_full_integer, facts=facts),
+        *_operators(gate, facts),
         *_size(gate, size),
         *_fidelity(gate, fidelity),
-        *_accuracy(gate, accuracy),
-        *_latency(gate, latency, host),
+        *check_accuracy(gate, accuracy),
+        *check_latency(gate, latency, host),
+        *_memory(gate, memory),
         *_older_runtime(gate, older_runtime),
     ]
     return tuple(checks)
@@ -85,16 +91,14 @@ def _full_integer(gate: GateSpec, quantize: QuantizeSpec, facts: ArtefactFacts) 
     """No float operator but the allowed ones. Those that the recipe's own rules left float are
     allowed too where the method's promise is checked, not where ``gate.full_integer`` asks."""
     if facts.float_ops is None:
-        yield _not_measured("artefact.full_integer", 0, "the format does not tell its operators")
+        yield not_measured("artefact.full_integer", 0, "the format does not tell its operators")
         return
     listed = [op for op in facts.float_ops if op.op not in quantize.allow_float_ops]
     by_rule = [op for op in listed if op.why not in (None, RAISED_TO_FLOAT)]
     refused = listed if gate.full_integer else [op for op in listed if op not in by_rule]
     value: int | str = len(refused)
     if refused:
-        shown = "; ".join(str(op) for op in refused[:_SHOWN])
-        more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
-        why = f"{shown}{more} ({_way_out(quantize, refused)})"
+        why = f"{_shown(refused)} ({_way_out(quantize, refused)})"
     else:
         share = facts.int8_mac_fraction or 0
         shown = "100%" if share == 1 else f"{min(share, 0.999):.1%}"
@@ -137,16 +141,41 @@ def _way_out(quantize: QuantizeSpec, refused: Sequence[FloatOp]) -> str:
     return "list the operator in quantize.allow_float_ops to accept it"
 
 
+def _operators(gate: GateSpec, facts: ArtefactFacts) -> Iterator[Check]:
+    untold = "the format does not tell its operators"
+    if gate.float_ops_max is not None:
+        name, limit = "artefact.float_ops", gate.float_ops_max
+        if facts.float_ops is None:
+            yield not_measured(name, limit, untold)
+        else:
+            why = _shown(facts.float_ops) if facts.float_ops else "no operator is float"
+            yield at_most(name, limit, len(facts.float_ops), why)
+    if gate.transposes_max is not None:
+        name, limit = "artefact.transposes", gate.transposes_max
+        if facts.transposes is None:
+            yield not_measured(name, limit, untold)
+        else:
+            transposes = (
+                "1 transpose" if facts.transposes == 1 else f"{facts.transposes} transposes"
+            )
+            yield at_most(name, limit, facts.transposes, f"the file has {transposes}")
+
+
+def _shown(ops: Sequence[FloatOp]) -> str:
+    more = f"; and {len(ops) - _SHOWN} more" if len(ops) > _SHOWN else ""
+    return "; ".join(str(op) for op in ops[:_SHOWN]) + more
+
+
 def _size(gate: GateSpec, size: Size) -> Iterator[Check]:
     if gate.size_ratio_max is not None:
-        yield _at_most(
+        yield at_most(
             "size.ratio",
             gate.size_ratio_max,
             size.ratio,
             f"{size.bytes:,} of {size.float_bytes:,} bytes",
         )
     if gate.size_bytes_max is not None:
-        yield _at_most(
+        yield at_most(
             "size.bytes", gate.size_bytes_max, size.bytes, f"the file has {size.bytes:,} bytes"
         )
 
@@ -154,10 +183,10 @@ def _size(gate: GateSpec, size: Size) -> Iterator[Check]:
 def _fidelity(gate: GateSpec, fidelity: Fidelity) -> Iterator[Check]:
     if gate.agreement_min is not None:
         if fidelity.agreement is None:
-            yield _not_measured("fidelity.agreement", gate.agreement_min, "not a classification")
+            yield not_measured("fidelity.agreement", gate.agreement_min, "not a classification")
         else:
             same = round(fidelity.agreement * fidelity.n)
-            yield _at_least(
+            yield at_least(
                 "fidelity.agreement",
                 gate.agreement_min,
                 fidelity.agreement,
@@ -167,7 +196,7 @@ def _fidelity(gate: GateSpec, fidelity: Fidelity) -> Iterator[Check]:
         return
     for position, (name, output) in enumerate(fidelity.outputs.items()):
         # The first is the primary one, whose figure stands flat in the report.
-        yield _at_least(
+        yield at_least(
             "fidelity.sqnr_db" if position == 0 else f"fidelity.{name}.sqnr_db",
             gate.sqnr_db_min,
             output.sqnr_db,
@@ -175,75 +204,15 @@ def _fidelity(gate: GateSpec, fidelity: Fidelity) -> Iterator[Check]:
         )
 
 
-def _accuracy(gate: GateSpec, accuracy: Mapping[str, MetricAccuracy]) -> Iterator[Check]:
-    limit = gate.top1_drop_max
+def _memory(gate: GateSpec, found: Memory | NotMeasured | None) -> Iterator[Check]:
+    limit, name = gate.peak_memory_mb_max, "memory.peak_mb"
     if limit is None:
         return
-    if "top1" not in accuracy:
-        yield _not_measured("accuracy.top1.drop", limit, "there were no labelled samples")
-        return
-    top1 = accuracy["top1"]
-    if top1.ci_high <= limit:
-        status, word = Status.PASS, "within"
-    elif top1.ci_low > limit:
-        status, word = Status.FAIL, "beyond"
+    if isinstance(found, Memory):
+        why = f"loading and one run took {found.peak_bytes:,} bytes beside the imported runtime"
+        yield at_most(name, limit, found.peak_bytes / 1e6, why)
     else:
-        status, word = Status.INCONCLUSIVE, "across"
-    yield Check(
-        name="accuracy.top1.drop",
-        required=True,
-        limit=limit,
-        value=top1.drop,
-        status=status,
-        why=f"the 95 % interval {top1.ci_low:+.3f} to {top1.ci_high:+.3f} lies {word} the limit "
-        f"({top1.n} labelled samples{_would_decide(top1, limit, status)})",
-    )
-
-
-def _would_decide(metric: MetricAccuracy, limit: float, status: Status) -> str:
-    if status is not Status.INCONCLUSIVE:
-        return ""
-    interval = Interval(metric.ci_low, metric.ci_high)
-    count = samples_to_decide(metric.drop, interval, metric.n, limit)
-    if count is None:
-        return "; no number of them would decide, for the estimate is the limit"
-    digits = 10 ** max(len(str(count)) - 2, 0)
-    return f"; about {-(-count // digits) * digits:,} such would decide"
-
-
-def _latency(gate: GateSpec, latency: HostLatency | None, host: Host) -> Iterator[Check]:
-    """A CPU without an INT8 dot product tells nothing about a phone, which has one, nor does a
-    runtime that is no product's: such a figure is shown beside the limit, but does not decide."""
-    limit = gate.speedup_min
-    if limit is None:
-        return
-    if latency is None:
-        yield _not_measured("latency.host.speedup", limit, "latency.enabled is false")
-        return
-    if latency.ci_low >= limit:
-        status, word = Status.PASS, "above"
-    elif latency.ci_high < limit:
-        status, word = Status.FAIL, "below"
-    else:
-        status, word = Status.INCONCLUSIVE, "across"
-    why = (
-        f"the 95 % interval {latency.ci_low:.2f} to {latency.ci_high:.2f} lies {word} the limit "
-        f"on {host.cpu}"
-    )
-    decides = host.int8_dot_product is not False
-    if not decides:
-        why += ", which has no INT8 dot product, as phones have: shown, not held against the model"
-    if latency.caveat is not None:
-        decides = False
-        why += f"; not held against the model, since {latency.caveat}"
-    yield Check(
-        name="latency.host.speedup",
-        required=decides,
-        limit=limit,
-        value=latency.speedup,
-        status=status,
-        why=why,
-    )
+        yield not_measured(name, limit, "it was not weighed" if found is None else found.why)
 
 
 def _older_runtime(gate: GateSpec, found: OlderRuntime | NotMeasured | None) -> Iterator[Check]:
@@ -272,21 +241,3 @@ def _older_runtime(gate: GateSpec, found: OlderRuntime | NotMeasured | None) -> 
         if status is Status.FAIL:
             why += f". {_OLDER_WAY_OUT}"
     yield Check("runtime.tflite_runtime_2_14", required, limit, value, status, why)
-
-
-def _at_most(name: str, limit: float, value: float, why: str) -> Check:
-    status = Status.PASS if value <= limit else Status.FAIL
-    why = f"{why}; at most {limit:,.10g} is allowed"
-    return Check(name=name, required=True, limit=limit, value=value, status=status, why=why)
-
-
-def _at_least(name: str, limit: float, value: float, why: str) -> Check:
-    status = Status.PASS if value >= limit else Status.FAIL
-    why = f"{why}; at least {limit:,.10g} is asked for"
-    return Check(name=name, required=True, limit=limit, value=value, status=status, why=why)
-
-
-def _not_measured(name: str, limit: float, why: str) -> Check:
-    return Check(
-        name=name, required=True, limit=limit, value=None, status=Status.NOT_MEASURED, why=why
-    )

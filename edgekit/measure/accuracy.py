@@ -6,20 +6,28 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from edgekit.data import Dataset
 from edgekit.errors import DataError, SessionError, UsageError
+from edgekit.numerics.clusters import group_numbers
 from edgekit.recipe.schema import EvaluateSpec
 from edgekit.runtimes.predict import Predictions
 from edgekit.tasks import metrics_of
 from edgekit.tasks.compare import compare
 from edgekit.tasks.tally import blocks
 from edgekit.tasks.task import MetricAccuracy
+from edgekit.types import Array
 
 
 def measure_accuracy(
-    spec: EvaluateSpec, float_model: Predictions, quantized: Predictions, *, primary: str
+    spec: EvaluateSpec,
+    float_model: Predictions,
+    quantized: Predictions,
+    *,
+    primary: str,
+    clusters: Array | None = None,
 ) -> Mapping[str, MetricAccuracy]:
     """Score both models' predictions of the same labelled samples by what ``spec`` asks for; by
-    metric name. Empty where that is nothing.
+    metric name. Empty where that is nothing. ``clusters`` as in ``Pair``.
 
     Raises:
         DataError: no samples, or no labels or targets, or some that the model cannot express; or a
@@ -50,7 +58,16 @@ def measure_accuracy(
                 hint="Are these two files of one model?",
             )
     metrics = metrics_of(spec, float_model, primary)
-    return {each.name: compare(each, float_model, quantized, primary) for each in metrics}
+    return {each.name: compare(each, float_model, quantized, primary, clusters) for each in metrics}
+
+
+def clusters_of(labelled: Dataset, answered: Predictions) -> Array | None:
+    """The number of each answered sample's recording, int64 [N] from 0 on, where several samples
+    are of one: those are not independent, which makes intervals wider."""
+    if len(labelled.images) >= len(labelled):
+        return None
+    origin = {sample.id: sample.image_id for sample in labelled}
+    return group_numbers([origin[name] for name in answered.ids])
 
 
 def _refuse_unfit(predictions: Predictions) -> None:

@@ -6,12 +6,17 @@ takes the times on this host.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from edgekit.errors import UsageError
-from edgekit.numerics.intervals import bootstrap_ratio_of_medians
+from edgekit.numerics.intervals import (
+    CONFIDENCE,
+    Interval,
+    bootstrap_ratio_of_medians,
+    median_interval,
+)
 from edgekit.progress import Task
 from edgekit.runtimes.session import Session
 from edgekit.runtimes.turns import times_in_turns
@@ -62,8 +67,21 @@ class HostLatency(PairLatency):
     quantized_warm_up_runs: int
     raw: PairTimes = field(repr=False, compare=False)
 
+    def at(self, confidence: float) -> HostLatency:
+        """With the interval of the speed-up at another confidence."""
+        if confidence == CONFIDENCE:
+            return self
+        found = summarize_pair(self.raw, confidence=confidence)
+        return replace(self, ci_low=found.ci_low, ci_high=found.ci_high)
 
-def summarize_pair(times: PairTimes, *, seed: int = 0) -> PairLatency:
+    def quantized_ms_interval(self, confidence: float = CONFIDENCE) -> Interval:
+        """Of ``quantized_ms``, resampling rounds."""
+        return median_interval(np.median(self.raw.quantized_ms, axis=1), confidence=confidence)
+
+
+def summarize_pair(
+    times: PairTimes, *, seed: int = 0, confidence: float = CONFIDENCE
+) -> PairLatency:
     """Medians, speedup and its interval from the raw times of interleaved rounds.
 
     Raises:
@@ -74,7 +92,9 @@ def summarize_pair(times: PairTimes, *, seed: int = 0) -> PairLatency:
         raise UsageError(f"times must be [rounds, runs] of the same rounds, not {shapes}")
     float_medians = np.median(times.float_ms, axis=1)
     quantized_medians = np.median(times.quantized_ms, axis=1)
-    interval = bootstrap_ratio_of_medians(float_medians, quantized_medians, seed=seed)
+    interval = bootstrap_ratio_of_medians(
+        float_medians, quantized_medians, seed=seed, confidence=confidence
+    )
     float_ms, quantized_ms = float(np.median(float_medians)), float(np.median(quantized_medians))
     return PairLatency(
         float_ms=float_ms,

@@ -12,13 +12,14 @@ from edgekit.artefact import inspect_artefact, open_artefact, open_timed_artefac
 from edgekit.cache import file_sha256
 from edgekit.data.roles import RunData
 from edgekit.environments import open_environment
-from edgekit.errors import EdgekitError, MissingError, WorkerError
-from edgekit.measure.accuracy import measure_accuracy
+from edgekit.errors import EdgekitError, MissingError, UsageError, WorkerError
+from edgekit.measure.accuracy import clusters_of, measure_accuracy
 from edgekit.measure.evaluation import Answers, Broken, Model, evaluate
 from edgekit.measure.evidence import Answered, Changes, Evidence, class_changes
 from edgekit.measure.host import Host, this_host
 from edgekit.measure.latency import HostLatency, measure_pair
 from edgekit.measure.layers import layer_errors
+from edgekit.measure.memory import Memory, measure_memory
 from edgekit.measure.older_runtime import (
     ENVIRONMENT,
     RUNTIME,
@@ -74,6 +75,8 @@ class Measurements:
     alternatives: Mapping[str, Alternative]
     older_runtime: OlderRuntime | NotMeasured | None = None
     """``None`` where the recipe does not ask for it."""
+    memory: Memory | NotMeasured | None = None
+    """``None`` where the recipe does not limit it."""
     failed: tuple[str, ...] = ()
     """What was wrong with each labelled sample that could not be read, and was left out."""
     evidence: Evidence = field(default_factory=Evidence)
@@ -129,6 +132,7 @@ def measure(
             for name, other in alternatives.items()
         },
         older_runtime=_on_older_runtime(run, source, artefact, data, references[0]),
+        memory=_weigh(run, artefact, data),
         failed=failed,
         evidence=replace(
             _layers(run, baseline, artefact, data),
@@ -226,7 +230,10 @@ def _compare(
     if data.labelled is None:
         return compared, {}
     spec = run.recipe.evaluate
-    return compared, measure_accuracy(spec, references[1], answers[1], primary=primary)
+    clusters = clusters_of(data.labelled, references[1])
+    return compared, measure_accuracy(
+        spec, references[1], answers[1], primary=primary, clusters=clusters
+    )
 
 
 def _changes(
@@ -295,6 +302,17 @@ def _on_older_runtime(
             )
         except (MissingError, WorkerError) as error:
             return NotMeasured(str(error).replace("\n", "; "))
+
+
+def _weigh(run: Run, artefact: Artefact, data: RunData) -> Memory | NotMeasured | None:
+    if run.recipe.gate.peak_memory_mb_max is None:
+        return None
+    with run.stage("memory"), run.progress.task("Weighing the quantized model"):
+        try:
+            sample = next(iter(data.fidelity))
+            return measure_memory(artefact, sample, threads=run.recipe.latency.threads)
+        except UsageError as error:
+            return NotMeasured(error.message)
 
 
 def _qualify(run: Run, top1: MetricAccuracy | None) -> None:

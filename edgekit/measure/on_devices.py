@@ -18,7 +18,7 @@ from edgekit.measure.devices.device import (
     Models,
 )
 from edgekit.measure.devices.select import bench_devices, open_devices
-from edgekit.recipe.schema import PhoneSpec
+from edgekit.recipe.latency_spec import PhoneSpec
 from edgekit.runs.run import Run
 from edgekit.runtimes.predict import stored_feeds
 from edgekit.runtimes.renamed import in_own_names

@@ -2,7 +2,9 @@
 
 Sources: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
 JASA 22 (1927); T. Tango, "Equivalence test and confidence interval for the difference in
-proportions for the paired-sample design", Statistics in Medicine 17 (1998); B. Efron and
+proportions for the paired-sample design", Statistics in Medicine 17 (1998); J. Nam and
+W. Blackwelder, "Analysis of the ratio of marginal probabilities in a matched-pair setting",
+Statistics in Medicine 21 (2002); Q. McNemar, Psychometrika 12 (1947), exact form; B. Efron and
 R. Tibshirani, "An Introduction to the Bootstrap" (1993), percentile interval. Which of them: see
 R. G. Newcombe, Statistics in Medicine 17 (1998), who compares intervals for single and for paired
 proportions; the Wald intervals, which need none of this, collapse to a point when nothing differs.
@@ -22,6 +24,8 @@ from edgekit.types import Array
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+_ROUNDED = 1 + 1e-12
+"""Fractions of counts may add up to a last digit more."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,9 @@ class Interval:
     high: float
 
 
-def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
-    """Wilson's score interval of a proportion, ``successes`` of ``n``.
+def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interval:
+    """Wilson's score interval of a proportion, ``successes`` of ``n``; both may be fractions, as
+    effective numbers of samples that are not independent are.
 
     Raises:
         UsageError: ``n`` is below one or the counts do not fit.
@@ -51,26 +56,75 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
 
 
 def paired_difference(
-    only_first: int, only_second: int, n: int, confidence: float = CONFIDENCE
+    only_first: float, only_second: float, n: float, confidence: float = CONFIDENCE
 ) -> Interval:
     """Tango's score interval of ``p_first - p_second`` for ``n`` pairs of yes/no outcomes.
 
     ``only_first`` pairs are a success in the first alone, ``only_second`` in the second alone;
     pairs that agree count through ``n`` only. With ten or more pairs its coverage is close to
-    nominal even when few pairs differ.
+    nominal even when few pairs differ. Counts may be fractions, as in ``wilson``.
 
     Raises:
         UsageError: ``n`` is below one or the counts do not fit.
     """
     b, c = only_first, only_second
-    if n < 1 or b < 0 or c < 0 or b + c > n:
+    if n < 1 or b < 0 or c < 0 or b + c > n * _ROUNDED:
         raise UsageError(f"no paired proportions: {b} and {c} of {n}")
     z = _z(confidence)
     estimate = (b - c) / n
     # The score falls from above +z to below -z over [-1, 1] and is zero at the estimate.
-    low = -1.0 if b == 0 and c == n else _solve(lambda d: _score(b, c, n, d) - z, -1.0, estimate)
-    high = 1.0 if b == n and c == 0 else _solve(lambda d: _score(b, c, n, d) + z, estimate, 1.0)
+    low, high = -1.0, 1.0
+    if (b, c) != (0, n):
+        low = _solve(lambda d: paired_difference_score(b, c, n, d) - z, -1.0, estimate)
+    if (b, c) != (n, 0):
+        high = _solve(lambda d: paired_difference_score(b, c, n, d) + z, estimate, 1.0)
     return Interval(low, high)
+
+
+def paired_ratio(
+    both: float, only_first: float, only_second: float, n: float, confidence: float = CONFIDENCE
+) -> Interval:
+    """Nam and Blackwelder's score interval of ``p_second / p_first`` for ``n`` pairs of yes/no
+    outcomes; ``both`` pairs are a success in both, the others as in ``paired_difference``.
+
+    Like Tango's it keeps a width where no pair differs, which a bootstrap does not.
+
+    Raises:
+        UsageError: the counts do not fit, or nothing is a success in the first: no ratio.
+    """
+    a, b, c = both, only_first, only_second
+    if n < 1 or min(a, b, c) < 0 or a + b + c > n * _ROUNDED:
+        raise UsageError(f"no paired proportions: {a}, {b} and {c} of {n}")
+    if a + b == 0:
+        raise UsageError("no ratio to a proportion of zero")
+    z = _z(confidence)
+    estimate = (a + c) / (a + b)
+    low, above = 0.0, max(2.0 * estimate, 1.0)
+    if estimate > 0:
+        low = _solve(lambda ratio: _ratio_score(a, b, c, n, ratio) - z, 1e-12, estimate)
+    while _ratio_score(a, b, c, n, above) + z > 0:
+        above *= 2.0
+    high = _solve(lambda ratio: _ratio_score(a, b, c, n, ratio) + z, estimate, above)
+    return Interval(low, high)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Two-sided p-value of "neither is better", of as many pairs that are a success in one alone:
+    McNemar's test in its exact form, by the binomial distribution."""
+    from scipy.special import bdtr
+
+    fewer, total = min(only_first, only_second), only_first + only_second
+    return min(1.0, 2 * float(bdtr(fewer, total, 0.5)))
+
+
+def median_interval(values: Array, *, seed: int = 0, confidence: float = CONFIDENCE) -> Interval:
+    """Percentile bootstrap interval of the median of ``values``, float64 [n].
+
+    Raises:
+        UsageError: fewer than two values.
+    """
+    ones = np.ones_like(values)
+    return bootstrap_ratio_of_medians(values, ones, seed=seed, confidence=confidence)
 
 
 def bootstrap_ratio_of_medians(
@@ -116,14 +170,25 @@ def samples_to_decide(estimate: float, interval: Interval, n: int, limit: float)
     return ceil(n * (width / apart) ** 2)
 
 
+def samples_by_score(score: float, n: int, confidence: float = CONFIDENCE) -> int | None:
+    """How many samples in place of ``n`` put the score interval on one side of a limit, if the
+    rates stay as seen. ``score`` is the statistic of the ``n`` at the limit, which grows with the
+    root of their number; ``None`` where the estimate lies at the limit, and no number would do."""
+    if abs(score) <= 1e-6:
+        return None
+    return max(1, ceil(n * (_z(confidence) / score) ** 2))
+
+
 def _z(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise UsageError(f"confidence must lie between 0 and 1, not {confidence}")
     return NormalDist().inv_cdf(1 - (1 - confidence) / 2)
 
 
-def _score(b: int, c: int, n: int, difference: float) -> float:
-    """Tango's statistic: standardised distance of the observed difference from ``difference``.
+def paired_difference_score(b: float, c: float, n: float, difference: float) -> float:
+    """Tango's statistic of ``b`` and ``c`` pairs that are a success in the first and in the second
+    alone: standardised distance of the observed ``(b - c) / n`` from ``difference``. At the same
+    rates it grows with the root of ``n``.
 
     The variance is taken under the hypothesis, with the rate of ``c`` at its constrained maximum
     likelihood: the larger root of ``2n q^2 + B q + C = 0``.
@@ -134,6 +199,24 @@ def _score(b: int, c: int, n: int, difference: float) -> float:
     q = (root - linear) / (4 * n)
     variance = n * (2 * q + difference * (1 - difference))
     distance = b - c - n * difference
+    if variance <= 0.0:
+        return 0.0 if distance == 0.0 else float("inf") * (1 if distance > 0 else -1)
+    return distance / sqrt(variance)
+
+
+def _ratio_score(a: float, b: float, c: float, n: float, ratio: float) -> float:
+    """Nam and Blackwelder's statistic: standardised distance of ``(a + c) / (a + b)`` from
+    ``ratio``, falling as that grows. The variance is taken under the hypothesis, with the rates of
+    ``b`` and ``c`` at their constrained maximum likelihood.
+    """
+    first, second, lost, won = (a + b) / n, (a + c) / n, b / n, c / n
+    square = ratio * ratio
+    root = sqrt((second - square * first) ** 2 + 4 * square * lost * won)
+    q_won = (square * (first + 2 * won) - second + root) / (2 * ratio * (ratio + 1))
+    q_lost = ratio * q_won - (ratio - 1) * (a + b + c) / n
+    # Neither is below zero, but rounding may make it so.
+    variance = ratio * (max(0.0, q_won) + max(0.0, q_lost)) / n
+    distance = second - ratio * first
     if variance <= 0.0:
         return 0.0 if distance == 0.0 else float("inf") * (1 if distance > 0 else -1)
     return distance / sqrt(variance)

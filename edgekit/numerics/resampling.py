@@ -16,6 +16,7 @@ from statistics import NormalDist
 import numpy as np
 
 from edgekit.errors import UsageError
+from edgekit.numerics.clusters import standard_error
 from edgekit.numerics.intervals import CONFIDENCE, Interval
 from edgekit.types import Array
 
@@ -26,43 +27,58 @@ Statistic = Callable[[Array], float]
 """A figure of N samples, of which sample i counts ``weights[i]`` times (float64 [N])."""
 
 
-def mean_interval(values: Array, confidence: float = CONFIDENCE) -> Interval:
+def mean_interval(
+    values: Array, confidence: float = CONFIDENCE, clusters: Array | None = None
+) -> Interval:
     """Student's t interval of the mean of ``values``, float64 [N]; of a difference of means where
-    they are the differences of pairs.
+    they are the differences of pairs. ``clusters``, int64 [N] from 0 on, numbers what samples that
+    are not independent have in common; only that many count as independent then.
 
     Raises:
-        UsageError: fewer than two values.
+        UsageError: fewer than two values, or clusters.
     """
-    n = len(values)
+    n = len(values) if clusters is None else int(clusters.max()) + 1
     if n < 2:
         raise UsageError(f"an interval of a mean needs at least two values, not {n}")
     centre = float(values.mean())
-    half = _t(confidence, n - 1) * float(values.std(ddof=1)) / sqrt(n)
+    error = (
+        float(values.std(ddof=1)) / sqrt(n)
+        if clusters is None
+        else standard_error(values, clusters)
+    )
+    half = _t(confidence, n - 1) * error
     return Interval(centre - half, centre + half)
 
 
 def paired_bootstrap(
-    first: Statistic, second: Statistic, n: int, confidence: float = CONFIDENCE
+    first: Statistic,
+    second: Statistic,
+    n: int,
+    confidence: float = CONFIDENCE,
+    clusters: Array | None = None,
 ) -> tuple[Interval, Interval]:
     """Intervals of ``first - second`` and of ``second`` alone, both figures of the same ``n``
-    samples, which are resampled together; the same numbers every time.
+    samples, which are resampled together; the same numbers every time. With ``clusters``, as in
+    ``mean_interval``, those are resampled as wholes.
 
     A resample in which a figure is not defined (NaN) is left out.
 
     Raises:
         UsageError: fewer than two samples, or a figure that is hardly ever defined.
     """
-    if n < 2:
-        raise UsageError(f"a bootstrap needs at least two samples, not {n}")
+    drawn = n if clusters is None else int(clusters.max()) + 1
+    if drawn < 2:
+        raise UsageError(f"a bootstrap needs at least two samples, not {drawn}")
     rng = np.random.default_rng(SEED)
     pairs = np.full((RESAMPLES, 2), nan)
     for row in pairs:
-        weights = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
+        times = np.bincount(rng.integers(0, drawn, drawn), minlength=drawn).astype(np.float64)
+        weights = times if clusters is None else times[clusters]
         row[:] = first(weights), second(weights)
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
     if len(pairs) < RESAMPLES // 2:
         raise UsageError(f"the figure is not defined on most resamples of {n} samples")
-    tail = NormalDist().cdf(-sqrt(n / (n - 1)) * _t(confidence, n - 1))
+    tail = NormalDist().cdf(-sqrt(drawn / (drawn - 1)) * _t(confidence, drawn - 1))
 
     def ends(values: Array) -> Interval:
         low, high = np.quantile(values, (tail, 1 - tail))
@@ -71,7 +87,7 @@ def paired_bootstrap(
     return ends(pairs[:, 0] - pairs[:, 1]), ends(pairs[:, 1])
 
 
-def least_half_width(groups: Sequence[int], confidence: float = CONFIDENCE) -> float:
+def least_half_width(groups: Sequence[float], confidence: float = CONFIDENCE) -> float:
     """How far from 0 the mean difference of yes/no answers may be where no pair differed: the
     half-width of Tango's interval, ``z^2 / (n + z^2)``, over ``groups`` of n samples that count
     alike (their squares add up, as in G. Zou and A. Donner, Statistics in Medicine 27, 2008).

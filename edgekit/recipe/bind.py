@@ -159,7 +159,8 @@ class _Binder:
         if is_dataclass(kind) and isinstance(raw, dict):
             return self.section(cast(type, kind), raw, path)
         if origin is Mapping and isinstance(raw, dict):
-            return self._free(raw, path)
+            inner = get_args(kind)[1]
+            return self._free(raw, path) if inner is Any else self._each(inner, raw, path, limits)
         if kind is bool and isinstance(raw, bool):
             return raw
         if kind in (int, float) and isinstance(raw, int | float) and not isinstance(raw, bool):
@@ -187,6 +188,22 @@ class _Binder:
         if len(items) != len(raw):
             raise _Unfit
         return tuple(items)
+
+    def _each(
+        self, kind: Any, raw: Mapping[str, Any], path: KeyPath, limits: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """A mapping whose keys are free and whose values are all of ``kind``."""
+        items = {}
+        for key, item in raw.items():
+            if item is None:  # as everywhere: a key that is not written
+                continue
+            try:
+                items[key] = self._value(kind, item, (*path, key), limits)
+            except _Unfit:
+                continue
+        if len(items) != sum(item is not None for item in raw.values()):
+            raise _Unfit
+        return items
 
     def _choice(self, choice: tuple[str, ...], raw: str, path: KeyPath) -> str:
         if raw in choice:
@@ -254,6 +271,9 @@ def described(kind: Any, *, many: bool = False) -> str:
     if origin is tuple:
         inner = described(get_args(kind)[0], many=True)
         return f"lists of {inner}" if many else f"a list of {inner}"
+    if origin is Mapping and get_args(kind)[1] is not Any:
+        inner = described(get_args(kind)[1], many=True)
+        return f"mappings of names to {inner}" if many else f"a mapping of names to {inner}"
     if origin is Literal:
         return f"{'any' if many else 'one'} of {', '.join(map(str, get_args(kind)))}"
     one, several = {

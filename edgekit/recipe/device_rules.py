@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgekit.methods import METHODS
+from edgekit.recipe.latency_spec import PhoneSpec
 from edgekit.recipe.references import possible_methods
 from edgekit.recipe.rules import Finding, Findings, Rule
-from edgekit.recipe.schema import PhoneSpec, Recipe
+from edgekit.recipe.schema import Recipe
 from edgekit.types import ArtefactFormat
 
 EMULATED: Mapping[str, str] = {"qemu-aarch64": "xnnpack", "swiftshader": "gpu"}
@@ -19,6 +20,8 @@ OF_ONE_DELEGATE: Mapping[str, str] = {
     "nnapi_preference": "nnapi",
 }
 """Keys that say nothing to another delegate than theirs."""
+FIGURES = ("delegated_min", "latency_ms_max", "speedup_min", "peak_memory_mb_max")
+"""Limits of what benchmark_model says."""
 _DEFAULTS = PhoneSpec()
 
 
@@ -87,7 +90,7 @@ def _what_is_emulated_only_answers(recipe: Recipe) -> Findings:
         if phone.answers == 0:
             hint = "remove it, or the device"
             yield Finding((*path, "answers"), f"{phone.device} compares answers only", hint)
-        for name in ("strict", "profile_ops", "gpu_backend"):
+        for name in ("strict", "profile_ops", "gpu_backend", *FIGURES):
             if getattr(phone, name) != getattr(_DEFAULTS, name):
                 message = f"{phone.device} compares answers only: it runs no benchmark_model"
                 yield Finding((*path, name), message, "remove it")

@@ -15,6 +15,7 @@ from edgekit.recipe.bind import Problems, bind
 from edgekit.recipe.device_rules import DEVICE_RULES
 from edgekit.recipe.estimator_rules import ESTIMATOR_RULES
 from edgekit.recipe.framework_rules import FRAMEWORK_RULES
+from edgekit.recipe.gate_rules import GATE_RULES
 from edgekit.recipe.layers import layered, with_override
 from edgekit.recipe.metric_rules import METRIC_RULES
 from edgekit.recipe.nearest import did_you_mean, nearest
@@ -59,7 +60,7 @@ def validated(document: Document) -> Recipe:
     """
     problems = Problems(document)
     draft = bind(Recipe, document, problems, also=("extends",))
-    kinds = FRAMEWORK_RULES + TEXT_RULES + AUDIO_RULES + METRIC_RULES
+    kinds = FRAMEWORK_RULES + TEXT_RULES + AUDIO_RULES + METRIC_RULES + GATE_RULES
     rules = RULES + kinds + REFERENCES + ESTIMATOR_RULES + DEVICE_RULES
     check(rules, draft, problems)
     problems.raise_any()

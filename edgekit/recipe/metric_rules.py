@@ -8,6 +8,7 @@ from edgekit.recipe.anchor import names_function
 from edgekit.recipe.nearest import did_you_mean
 from edgekit.recipe.rules import Finding, Findings, Rule
 from edgekit.recipe.schema import EvaluateSpec, Recipe
+from edgekit.recipe.yaml_source import KeyPath
 
 METRICS: dict[str, tuple[str, ...]] = {
     "classification": ("top1", "top5", "recall", "macro_f1"),
@@ -46,22 +47,12 @@ def top_k(name: str) -> int | None:
 
 def _metrics_of_the_task(recipe: Recipe) -> Findings:
     evaluate = recipe.evaluate
-    known = METRICS[evaluate.task]
     for index, name in enumerate(evaluate.metrics):
-        path = ("evaluate", "metrics", index)
+        path: KeyPath = ("evaluate", "metrics", index)
         if name in evaluate.metrics[:index]:
             yield Finding(path, f"'{name}' is named twice")
-        elif name not in known and not (
-            evaluate.task == "classification" and top_k(name) is not None
-        ):
-            others = [task for task, names in METRICS.items() if name in names]
-            if others:
-                hint: str | None = f"it belongs to task: {others[0]}"
-            elif known:
-                hint = did_you_mean(name, known)
-            else:
-                hint = "this task scores nothing of its own; see evaluate.metric"
-            yield Finding(path, f"task '{evaluate.task}' has no metric '{name}'", hint)
+        elif (unknown := unknown_metric(evaluate, path, name)) is not None:
+            yield unknown
 
 
 def _own_metric(recipe: Recipe) -> Findings:
@@ -112,12 +103,19 @@ def _scores_need_labels(recipe: Recipe) -> Findings:
             yield Finding(("evaluate", key), message, "set evaluate.labelled: true")
 
 
-def _limits_are_scored(recipe: Recipe) -> Findings:
-    evaluate = recipe.evaluate
-    wanted = recipe.gate.top1_drop_max is not None and evaluate.task == "classification"
-    if wanted and "top1" not in scored(evaluate):
-        message = "evaluate.metrics does not name top1"
-        yield Finding(("gate", "top1_drop_max"), message, "add top1 to evaluate.metrics")
+def unknown_metric(evaluate: EvaluateSpec, path: KeyPath, name: str) -> Finding | None:
+    """What is wrong with ``name``, written at ``path``, if the task has no such metric."""
+    known = METRICS[evaluate.task]
+    if name in known or (evaluate.task == "classification" and top_k(name) is not None):
+        return None
+    others = [task for task, names in METRICS.items() if name in names]
+    if others:
+        hint: str | None = f"it belongs to task: {others[0]}"
+    elif known:
+        hint = did_you_mean(name, known)
+    else:
+        hint = "this task scores nothing of its own; see evaluate.metric"
+    return Finding(path, f"task '{evaluate.task}' has no metric '{name}'", hint)
 
 
 def scored(evaluate: EvaluateSpec) -> tuple[str, ...]:
@@ -136,5 +134,4 @@ METRIC_RULES: tuple[Rule, ...] = (
     _options_of_the_task,
     _detections_name_outputs,
     _scores_need_labels,
-    _limits_are_scored,
 )

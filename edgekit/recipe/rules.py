@@ -243,26 +243,6 @@ def _module_rules_say_something(recipe: Recipe) -> Findings:
             yield Finding((*path, "weight_bits"), "float modules have no quantized weights")
 
 
-def _limits_have_a_measurement(recipe: Recipe) -> Findings:
-    gate = recipe.gate
-    for name in ("agreement_min", "top1_drop_max"):
-        if getattr(gate, name) is not None and recipe.evaluate.task != "classification":
-            message = f"task '{recipe.evaluate.task}' has no classes to measure this on"
-            yield Finding(("gate", name), message, "use sqnr_db_min, or task: classification")
-
-
-def _drop_needs_labels(recipe: Recipe) -> Findings:
-    if recipe.gate.top1_drop_max is not None and not recipe.evaluate.labelled:
-        hint = "set evaluate.labelled: true"
-        yield Finding(("gate", "top1_drop_max"), "top-1 is not measured without labels", hint)
-
-
-def _speedup_needs_latency(recipe: Recipe) -> Findings:
-    if recipe.gate.speedup_min is not None and not recipe.latency.enabled:
-        hint = "set latency.enabled: true"
-        yield Finding(("gate", "speedup_min"), "latency is not measured", hint)
-
-
 def _channels(preprocess: PreprocessSpec) -> int:
     return 1 if preprocess.colour == "GRAY" else 3
 
@@ -290,7 +270,4 @@ RULES: tuple[Rule, ...] = (
     _images_fit_the_input,
     _arrays_pass_untouched,
     _module_rules_say_something,
-    _limits_have_a_measurement,
-    _drop_needs_labels,
-    _speedup_needs_latency,
 )

@@ -3,7 +3,7 @@
 A field's metadata carries what its type cannot say; validation and the reference page read it here:
 
 ``doc``                          one line for people
-``above, at_least, at_most``     limits of a number, or of every number of a list
+``above, at_least, at_most``     limits of a number, or of every number of a list or mapping
 ``refers``                       what a text names: ``source`` (a path, file:, pypi://, npm:// or
                                  deb://), ``dataset`` or ``factory``; relative paths in it belong
                                  to the folder of the file that wrote them
@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edgekit.recipe.gate_spec import GateSpec
+from edgekit.recipe.key_doc import key_doc as _doc
+from edgekit.recipe.latency_spec import LatencySpec
+
 SCHEMA_VERSION = 1
-
-
-def _doc(text: str, **limits: Any) -> dict[str, Any]:
-    return {"doc": text, **limits}
 
 
 @dataclass(frozen=True)
@@ -466,144 +466,6 @@ class EvaluateSpec:
             "the run stops",
             at_least=0,
             at_most=1,
-        ),
-    )
-
-
-@dataclass(frozen=True)
-class GateSpec:
-    """Limits. A limit that is absent is not checked."""
-
-    size_ratio_max: float | None = field(
-        default=None, metadata=_doc("artefact bytes / float bytes", above=0)
-    )
-    size_bytes_max: int | None = field(
-        default=None, metadata=_doc("bytes of the artefact", at_least=1)
-    )
-    agreement_min: float | None = field(
-        default=None,
-        metadata=_doc(
-            "share of samples where float and quantized choose the same class",
-            at_least=0,
-            at_most=1,
-        ),
-    )
-    sqnr_db_min: float | None = field(
-        default=None, metadata=_doc("signal to quantization noise of the primary output, dB")
-    )
-    top1_drop_max: float | None = field(
-        default=None,
-        metadata=_doc("float top-1 minus quantized top-1, a fraction of 1", at_least=0, at_most=1),
-    )
-    speedup_min: float | None = field(
-        default=None, metadata=_doc("float time / quantized time on the host, e.g. 1.0", above=0)
-    )
-    tflite_runtime_2_14: bool | None = field(
-        default=None,
-        metadata=_doc(
-            "whether a .tflite has to run and agree on tflite-runtime 2.14 too; false shows it "
-            "without judging; by default it is not tried"
-        ),
-    )
-    full_integer: bool | None = field(
-        default=None,
-        metadata=_doc(
-            "fail on any float operator not in allow_float_ops; by default where the method "
-            "promises a full-integer file"
-        ),
-    )
-
-
-@dataclass(frozen=True)
-class PhoneSpec:
-    """One measurement on a phone, or on all of them; see docs/devices.md."""
-
-    device: str = field(
-        default="adb",
-        metadata=_doc(
-            "'adb' (the only phone), 'adb:SERIAL', 'all' (every phone), or 'qemu-aarch64' or "
-            "'swiftshader' (answers only)"
-        ),
-    )
-    delegate: Literal["cpu", "xnnpack", "gpu", "nnapi"] = field(
-        default="xnnpack", metadata=_doc("what is to execute the graph")
-    )
-    threads: int = field(default=1, metadata=_doc("CPU threads", at_least=1))
-    rounds: int = field(default=5, metadata=_doc("launches of each model, in turns", at_least=2))
-    runs_per_round: int = field(
-        default=50, metadata=_doc("invocations in a launch, at least", at_least=1)
-    )
-    gpu_backend: Literal["auto", "cl", "gl"] = field(
-        default="auto", metadata=_doc("of the delegate gpu: OpenCL, OpenGL, or what it chooses")
-    )
-    gpu_float32: bool = field(
-        default=False, metadata=_doc("of the delegate gpu: no loss of precision, so no float16")
-    )
-    nnapi_accelerator: str | None = field(
-        default=None,
-        metadata=_doc("of the delegate nnapi: the accelerator's name; by default NNAPI chooses"),
-    )
-    nnapi_preference: (
-        Literal["fast_single_answer", "sustained_speed", "low_power", "undefined"] | None
-    ) = field(
-        default=None,
-        metadata=_doc("of the delegate nnapi: what to optimise for; by default NNAPI's own choice"),
-    )
-    strict: bool = field(
-        default=False,
-        metadata=_doc(
-            "have benchmark_model refuse to run a graph that the delegate does not take whole; "
-            "that is a failed check, without figures"
-        ),
-    )
-    profile_ops: bool = field(
-        default=False, metadata=_doc("a table of operators in the raw log; costs time itself")
-    )
-    cool_down_s: float = field(
-        default=1.0, metadata=_doc("seconds to wait between launches", at_least=0)
-    )
-    timeout_s: float = field(
-        default=300.0, metadata=_doc("seconds that one launch may take", above=0)
-    )
-    on_fallback: Literal["warn", "fail"] = field(
-        default="warn",
-        metadata=_doc("what it means that the delegate does not take the whole graph"),
-    )
-    answers: int = field(
-        default=16,
-        metadata=_doc("samples whose outputs are compared with this machine's", at_least=0),
-    )
-    agreement_min: float = field(
-        default=0.9,
-        metadata=_doc("share of those with the same largest output", at_least=0, at_most=1),
-    )
-    required: bool = field(
-        default=True,
-        metadata=_doc("whether the verdict needs it; false shows it without judging"),
-    )
-
-
-@dataclass(frozen=True)
-class LatencySpec:
-    """Host latency: float and quantized interleaved in one run. And latency on phones."""
-
-    enabled: bool = field(default=True, metadata=_doc("measure at all"))
-    threads: int = field(default=1, metadata=_doc("threads of either model", at_least=1))
-    rounds: int = field(
-        default=20, metadata=_doc("interleaved rounds; the interval resamples these", at_least=2)
-    )
-    runs_per_round: int = field(
-        default=5, metadata=_doc("invocations of each model in a round", at_least=1)
-    )
-    devices: tuple[PhoneSpec, ...] = field(
-        default=(), metadata=_doc("phones to measure on, by adb; for a .tflite only")
-    )
-    benchmark_model: str | None = field(
-        default=None,
-        metadata=_doc(
-            "TensorFlow Lite's benchmark_model, built for the phones; by default the file that "
-            "$EDGEKIT_BENCHMARK_MODEL names",
-            refers="source",
         ),
     )
 

@@ -19,6 +19,7 @@ _FAILED = (
     ("accuracy.", _ACCURACY),
     ("latency.", "measure on a quiet machine, and on the device itself: INT8 pays off where the "
      "CPU has an INT8 dot product"),
+    ("memory.", "a smaller input or model takes less, and so do fewer `latency.threads`"),
     ("baseline.", "compare the files: `edgekit compare OLD NEW --recipe RECIPE`; where the new one "
      "is meant to be so, make its report the baseline"),
     ("runtime.", "ship the runtime the file was made for, or another method for the older one"),

@@ -10,11 +10,13 @@ from typing import Any
 
 from edgekit.bridges.verify import Hop
 from edgekit.choose import Choice
+from edgekit.gate.baseline import packed_right
 from edgekit.gate.check import Check, Verdict, verdict
 from edgekit.measure.evidence import Evidence
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
 from edgekit.measure.measurements import Alternative, NotMeasured
+from edgekit.measure.memory import Memory
 from edgekit.measure.older_runtime import OlderRuntime
 from edgekit.measure.on_devices import OnDevices
 from edgekit.measure.size import Size
@@ -54,6 +56,8 @@ class Report:
     """What was chosen on the dev samples, from what, and why."""
     older_runtime: OlderRuntime | NotMeasured | None = None
     """The same file on tflite-runtime 2.14, where the recipe asks for it."""
+    memory: Memory | NotMeasured | None = None
+    """What the artefact takes in memory, where the recipe limits it."""
     evidence: Evidence = dataclasses.field(default_factory=Evidence)
     """What stands behind the figures; in evidence.json, not in report.json."""
     devices: tuple[OnDevices, ...] = ()
@@ -68,6 +72,15 @@ class Report:
         """0 passed, 1 a required check failed, 3 a required check could not be decided."""
         return self.verdict.exit_code
 
+    def at(self, confidence: float) -> Report:
+        """With the intervals of accuracy and speed-up at another confidence."""
+        latency = self.latency
+        return dataclasses.replace(
+            self,
+            accuracy={name: metric.at(confidence) for name, metric in self.accuracy.items()},
+            latency=latency.at(confidence) if isinstance(latency, HostLatency) else latency,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """report.json, schema 1."""
         return {
@@ -79,8 +92,10 @@ class Report:
             "size": dataclasses.asdict(self.size),
             "fidelity": dataclasses.asdict(self.fidelity),
             "accuracy": _metrics(self.accuracy),
+            "right": packed_right(self.accuracy),
             "latency": self._latency(),
             "older_runtime": _older_runtime(self.older_runtime),
+            "memory": _memory(self.memory),
             "artefact": self._artefact(),
             "alternatives": {
                 name: {
@@ -140,6 +155,12 @@ class Report:
 
 def _metrics(accuracy: Mapping[str, MetricAccuracy]) -> dict[str, Any]:
     return {name: metric.to_dict() for name, metric in accuracy.items()}
+
+
+def _memory(found: Memory | NotMeasured | None) -> dict[str, Any] | None:
+    if isinstance(found, NotMeasured):
+        return {"measured": False, "why": found.why}
+    return None if found is None else dataclasses.asdict(found)
 
 
 def _older_runtime(found: OlderRuntime | NotMeasured | None) -> dict[str, Any] | None:

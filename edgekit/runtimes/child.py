@@ -41,11 +41,13 @@ class ChildSession(ClosingSession):
         runtime: str = "litert",
         signature: str | None = None,
         time_limit_s: float = TIME_LIMIT_S,
+        weighed: bool = False,
     ) -> None:
         """Start the worker and load the model; ``time_limit_s`` holds for each call apart.
+        ``weighed`` is for ``peak_bytes``.
 
         Raises:
-            UsageError: missing file, unknown signature.
+            UsageError: missing file, unknown signature; nothing here tells memory.
             SessionError: the model cannot be loaded, crashed the worker, or took too long.
         """
         self._time_limit_s = time_limit_s
@@ -62,7 +64,12 @@ class ChildSession(ClosingSession):
         _widen(self._answers)
         os.set_blocking(self._requests, False)
         os.set_blocking(self._answers, False)
+        self._name = path.name
+        self._weight_bytes = 0
         try:
+            if weighed:
+                asked = Message("weigh", {"runtime": runtime})
+                self._weight_bytes = self._ask(asked, "getting ready for").fields["bytes"]
             self.load(path, signature=signature)
         except BaseException:
             self.close()
@@ -101,6 +108,12 @@ class ChildSession(ClosingSession):
         """See ``Session.time_ms``; measured in the child, so the pipe costs nothing."""
         request = Message("time", {"repeats": repeats}, feeds)
         return self._ask(request, "timing").arrays["times_ms"]
+
+    def peak_bytes(self) -> int:
+        """Memory that the model has taken at most so far, beside that of the runtime as it was
+        imported; of a session that is ``weighed``."""
+        peak: int = self._ask(Message("peak"), "weighing").fields["bytes"]
+        return max(0, peak - self._weight_bytes)
 
     def close(self) -> None:
         """End the child; safe to call twice."""

@@ -1,8 +1,8 @@
 """The child's side of a ChildSession: ``python -m edgekit.runtimes.worker``, spoken to by pipes.
 
-Verbs: ``load`` (first, and for every further file), ``run``, ``time``. Standard input and output
-carry the messages of ``wire``; whatever a runtime prints goes to standard error, which the parent
-keeps.
+Verbs: ``load`` (first, and for every further file), ``run``, ``time``; ``weigh`` (before ``load``)
+and ``peak`` tell memory. Standard input and output carry the messages of ``wire``; whatever a
+runtime prints goes to standard error, which the parent keeps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgekit import capture, errors
-from edgekit.runtimes import open_session
+from edgekit.runtimes import open_session, process_memory
 from edgekit.runtimes.session import Session
 from edgekit.runtimes.wire import PREFIX, Message, decode, encode
 
@@ -52,6 +52,9 @@ def pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _serve(session: Session | None, request: Message) -> tuple[Session | None, Message]:
+    if request.kind == "weigh":
+        weight_bytes = process_memory.weigh_runtime(request.fields["runtime"])
+        return session, Message("weighed", {"bytes": weight_bytes})
     if request.kind == "load":
         if session is not None:
             session.close()
@@ -70,6 +73,8 @@ def _serve(session: Session | None, request: Message) -> tuple[Session | None, M
     if request.kind == "time":
         times_ms = session.time_ms(request.arrays, request.fields["repeats"])
         return session, Message("timed", arrays={"times_ms": times_ms})
+    if request.kind == "peak":
+        return session, Message("weighed", {"bytes": process_memory.peak_bytes()})
     raise errors.UsageError(f"no verb is called '{request.kind}'")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 from edgekit.errors import UsageError
-from edgekit.numerics.intervals import CONFIDENCE, Interval
+from edgekit.numerics.intervals import CONFIDENCE
 from edgekit.runtimes.predict import Predictions
 from edgekit.types import Array
 
@@ -58,11 +58,20 @@ class Metric:
 
 @dataclass(frozen=True)
 class Pair:
-    """Both models' tallies of the same samples: what intervals at any confidence come from."""
+    """Both models' tallies of the same samples: what intervals at any confidence come from.
+
+    ``clusters``, int64 [N] from 0 on, numbers what samples that are not independent have in common
+    (their recording, ...); ``None`` where each stands for itself."""
 
     metric: Metric
     float_model: Tally
     quantized: Tally
+    clusters: Array | None = None
+
+    @property
+    def independent(self) -> int:
+        """The number of samples, or of clusters."""
+        return self.float_model.n if self.clusters is None else int(self.clusters.max()) + 1
 
 
 @dataclass(frozen=True)
@@ -97,17 +106,26 @@ class MetricAccuracy:
         """Whether it is a share of 1, which people read in percent."""
         return (self.low, self.high) == (0, 1)
 
-    def drop_interval(self, confidence: Rate = CONFIDENCE) -> Interval:
-        """Of ``drop``, at any confidence.
+    def at(self, confidence: Rate) -> MetricAccuracy:
+        """With the intervals at another confidence; those of ``classes`` stay.
 
         Raises:
             UsageError: the samples are not at hand, as of a report that was read from a file.
         """
         from edgekit.tasks.compare import intervals
 
+        if confidence == CONFIDENCE:
+            return self
         if self.pair is None:
             raise UsageError("the samples of this metric are not at hand")
-        return intervals(self.pair, confidence)[0]
+        drop, alone = intervals(self.pair, confidence)
+        return replace(
+            self,
+            ci_low=drop.low,
+            ci_high=drop.high,
+            quantized_ci_low=alone.low,
+            quantized_ci_high=alone.high,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As in report.json; ``classes`` only where there are any."""

@@ -5,11 +5,18 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgekit.errors import UsageError
-from edgekit.gate.baseline import check_baseline
-from edgekit.gate.check import Status
+from edgekit.gate.baseline import check_baseline, packed_right
+from edgekit.gate.check import Check, Status
+from edgekit.runtimes.predict import Predictions
+from edgekit.tasks.classification import top
+from edgekit.tasks.compare import compare
+from edgekit.tasks.task import MetricAccuracy
 
 OUTPUT = {"sqnr_db": 20.0, "max_abs": 1.0, "cosine": 0.99}
 BEFORE: dict[str, Any] = {
@@ -149,3 +156,94 @@ def test_a_baseline_of_something_else_is_refused(path: str, value: Any, words: s
     with pytest.raises(UsageError) as refused:
         check_baseline(BEFORE, changed(path, value))
     assert words in refused.value.message
+
+
+# Sample by sample -------------------------------------------------------------------------------
+
+
+def answered(n: int, wrong: set[int]) -> MetricAccuracy:
+    """top1 of two classes in turn; the float model is always right."""
+    labels = np.arange(n) % 2
+    chosen = np.array([label ^ (i in wrong) for i, label in enumerate(labels)])
+    ids = tuple(map(str, range(n)))
+    pair = [Predictions({"y": np.eye(2)[each]}, ids, labels) for each in (labels, chosen)]
+    return compare(top(1), *pair, primary="y")
+
+
+def release(n: int, wrong: set[int], **changes: Any) -> dict[str, Any]:
+    """A report of that accuracy alone."""
+    metric = answered(n, wrong)
+    accuracy = {"top1": metric}
+    whole = {**BEFORE, "accuracy": {"top1": metric.to_dict()}, "right": packed_right(accuracy)}
+    return {**whole, **changes}
+
+
+def accuracy_check(before: Any, now: Any, **keys: Any) -> Check:
+    found = [each for each in check_baseline(before, now, **keys) if "accuracy" in each.name]
+    (only,) = found
+    return only
+
+
+def test_two_releases_are_compared_sample_by_sample() -> None:
+    """Each by itself has an interval of +-2 points; together they differ in 12 of 1,003."""
+    before = release(1003, set(range(100)))
+    worse = release(1003, set(range(112)))
+    check = accuracy_check(before, worse)
+    assert (check.name, check.status) == ("baseline.accuracy.top1", Status.FAIL)
+    assert "12 of 1003 samples lost since, 0 won" in check.why
+    assert accuracy_check(before, before).status is Status.PASS
+    mixed = release(1003, set(range(50, 162)))
+    assert accuracy_check(before, mixed).status is Status.INCONCLUSIVE
+    unpaired = {key: value for key, value in before.items() if key != "right"}
+    assert accuracy_check(unpaired, worse).status is Status.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"), [(0.03, Status.PASS), (0.015, Status.INCONCLUSIVE), (0.005, Status.FAIL)]
+)
+def test_a_limit_of_what_may_be_lost_since_is_judged_by_the_whole_interval(
+    limit: float, status: Status
+) -> None:
+    before, worse = release(1003, set()), release(1003, set(range(14)))
+    check = accuracy_check(before, worse, drop_max=limit)
+    assert (check.name, check.status, check.limit) == (
+        "baseline.accuracy.top1.drop",
+        status,
+        limit,
+    )
+    assert check.value == pytest.approx(14 / 1003)
+
+
+def test_the_confidence_is_the_gates() -> None:
+    before, worse = release(1003, set()), release(1003, set(range(14)))
+    keys = {"drop_max": 0.022}
+    assert accuracy_check(before, worse, **keys, confidence=0.8).status is Status.PASS
+    sure = accuracy_check(before, worse, **keys, confidence=0.999)
+    assert sure.status is Status.INCONCLUSIVE
+    assert "99.9 % interval" in sure.why
+
+
+def test_a_baseline_that_does_not_say_what_it_was_right_on_never_passes_a_limit() -> None:
+    now = release(1003, set())
+    old = {key: value for key, value in now.items() if key != "right"}
+    assert accuracy_check(old, now, drop_max=0.5).status is Status.NOT_MEASURED
+    others = {**BEFORE["data"], "labelled": {**BEFORE["data"]["fidelity"], "skipped": ["a"]}}
+    ours = {**BEFORE["data"], "labelled": {**BEFORE["data"]["fidelity"], "skipped": ["b"]}}
+    before, after = release(1003, set(), data=others), release(1003, set(), data=ours)
+    assert accuracy_check(before, after, drop_max=0.5).status is Status.NOT_MEASURED
+
+
+@pytest.mark.parametrize("text", ["not base64!", "", "AAAA"])
+def test_damaged_bits_are_refused(text: str) -> None:
+    now = release(1003, set())
+    with pytest.raises(UsageError, match=r"the baseline is damaged: right\.top1"):
+        check_baseline({**now, "right": {"top1": text}}, now)
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=70))
+def test_bits_survive_the_packing(right: list[bool]) -> None:
+    wrong = {i for i, yes in enumerate(right) if not yes}
+    now = release(len(right), wrong)
+    check = accuracy_check(now, now)
+    assert check.value == pytest.approx(sum(right) / len(right))
+    assert "0 of" in check.why

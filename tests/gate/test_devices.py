@@ -20,7 +20,7 @@ from edgekit.measure.devices.device import (
     ModelTimes,
 )
 from edgekit.measure.on_devices import OnDevices
-from edgekit.recipe.schema import PhoneSpec
+from edgekit.recipe.latency_spec import PhoneSpec
 
 TIMES = ModelTimes(
     median_ms=10,
@@ -133,3 +133,65 @@ def test_only_a_model_that_is_refused_fails(error: Exception, status: Status) ->
     (check,) = checks(failure).values()
 
     assert (check.status, check.why) == (status, str(error))
+
+
+ROUNDS = (9.8, 9.9, 10.0, 10.1, 10.2)
+
+
+def timed(**changes: object) -> DeviceLatency:
+    """Twice as fast as the float model, in rounds that differ a little."""
+    quantized = replace(TIMES, rounds_ms=ROUNDS, peak_memory_mb=12.5)
+    before = replace(TIMES, rounds_ms=tuple(2 * each for each in reversed(ROUNDS)))
+    made = replace(FOUND, quantized=quantized, reference=before, speedup=2.0)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"),
+    [(10.3, Status.PASS), (10.05, Status.INCONCLUSIVE), (9.7, Status.FAIL)],
+)
+def test_milliseconds_are_judged_by_their_interval(limit: float, status: Status) -> None:
+    check = checks(timed(), latency_ms_max=limit)[".ms"]
+    assert (check.status, check.value, check.required) == (status, 10, True)
+    assert "interval 9.8 to 10.2 ms" in check.why
+    unfit = checks(timed(unfit="the rounds differ"), latency_ms_max=limit)[".ms"]
+    assert unfit.status is Status.INCONCLUSIVE
+    assert not checks(timed(), latency_ms_max=limit, required=False)[".ms"].required
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"), [(1.8, Status.PASS), (2.0, Status.INCONCLUSIVE), (2.2, Status.FAIL)]
+)
+def test_a_speed_up_there_is_judged_by_its_interval(limit: float, status: Status) -> None:
+    check = checks(timed(), speedup_min=limit)[".speedup"]
+    assert (check.status, check.value) == (status, 2.0)
+    alone = checks(timed(reference=None, speedup=None), speedup_min=limit)[".speedup"]
+    assert alone.status is Status.NOT_MEASURED
+
+
+def test_peak_memory_there() -> None:
+    for limit, status in ((12.5, Status.PASS), (12.4, Status.FAIL)):
+        check = checks(timed(), peak_memory_mb_max=limit)[".peak_memory_mb"]
+        assert (check.status, check.value) == (status, 12.5)
+    untold = checks(replace(FOUND), peak_memory_mb_max=5.0)[".peak_memory_mb"]
+    assert untold.status is Status.NOT_MEASURED
+
+
+@pytest.mark.parametrize(
+    ("delegation", "status", "value"),
+    [
+        (Delegation(Delegate.GPU, complete=True), Status.PASS, 1.0),
+        (Delegation(Delegate.GPU, False, nodes=9, graph_nodes=10), Status.PASS, 0.9),
+        (Delegation(Delegate.GPU, False, nodes=8, graph_nodes=10), Status.FAIL, 0.8),
+        (Delegation(Delegate.CPU), Status.FAIL, 0.0),
+        (Delegation(Delegate.GPU, complete=False), Status.NOT_MEASURED, None),
+        (Delegation(), Status.NOT_MEASURED, None),
+    ],
+)
+def test_a_share_of_the_graph_that_the_delegate_has_to_take(
+    delegation: Delegation, status: Status, value: float | None
+) -> None:
+    found = replace(FOUND, quantized=replace(TIMES, delegation=delegation))
+    check = checks(found, delegated_min=0.9)[".delegated"]
+    assert (check.status, check.value, check.required) == (status, value, True)
+    assert ".delegated" not in checks(found)

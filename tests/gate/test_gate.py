@@ -6,16 +6,19 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.gate.check import Check, Status, Verdict, verdict
 from edgekit.measure.host import Host
+from edgekit.measure.memory import Memory
 from edgekit.measure.older_runtime import OlderOutput, OlderRuntime
 from edgekit.measure.size import Size
 from edgekit.numerics.fidelity import OutputFidelity
-from edgekit.recipe.schema import GateSpec, QuantizeSpec
+from edgekit.recipe.gate_spec import GateSpec
+from edgekit.recipe.schema import QuantizeSpec
 from edgekit.report import NotMeasured
 from edgekit.types import RAISED_TO_FLOAT, FloatOp
 from tests.report.sample import (
@@ -404,3 +407,59 @@ def test_an_older_runtime_that_is_only_shown_fails_nothing() -> None:
     gate = replace(OLDER_ASKED, tflite_runtime_2_14=False)
     made = report(gate, older_runtime=failed)
     assert (made.checks[-1].status, made.exit_code) == (Status.FAIL, 0)
+
+
+def test_float_operators_and_transposes_are_counted() -> None:
+    facts = replace(FACTS, float_ops=FLOAT_OPS * 4, transposes=2)
+    gate = GateSpec(full_integer=False, float_ops_max=7, transposes_max=2)
+    counted = check_named("artefact.float_ops", gate, facts=facts)
+    assert (counted.status, counted.value) == (Status.FAIL, 8)
+    assert "LEAKY_RELU" in counted.why
+    assert "and 3 more" in counted.why
+    assert check_named("artefact.transposes", gate, facts=facts).status is Status.PASS
+    more = replace(facts, transposes=3)
+    assert check_named("artefact.transposes", gate, facts=more).status is Status.FAIL
+    untold = replace(FACTS, float_ops=None, transposes=None)
+    for name in ("artefact.float_ops", "artefact.transposes"):
+        assert check_named(name, gate, facts=untold).status is Status.NOT_MEASURED
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(3.0, Status.FAIL), (3.2, Status.PASS), (4.0, Status.PASS)],
+)
+@pytest.mark.parametrize("dot_product", [True, False])
+def test_a_time_on_this_host_is_held_against_its_limit_whatever_the_cpu(
+    limit: float, expected: Status, dot_product: bool
+) -> None:
+    name, gate = "latency.host.quantized_ms", GateSpec(latency_ms_max=limit)
+    found = check_named(name, gate, host=Host("A CPU", dot_product))
+    assert (found.status, found.value, found.required) == (expected, LATENCY.quantized_ms, True)
+    assert "on A CPU" in found.why
+
+
+def test_a_time_whose_interval_lies_across_its_limit_is_undecided() -> None:
+    name, gate = "latency.host.quantized_ms", GateSpec(latency_ms_max=3.2)
+    rounds = np.repeat(np.linspace(2.2, 4.2, 20)[:, None], 5, axis=1)
+    shaken = replace(LATENCY, raw=replace(LATENCY.raw, quantized_ms=rounds))
+    assert check_named(name, gate, latency=shaken).status is Status.INCONCLUSIVE
+    untimed = check_named(name, gate, latency=NotMeasured("latency.enabled is false"))
+    assert untimed.status is Status.NOT_MEASURED
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "value"),
+    [
+        (Memory(18_500_000, 1), Status.PASS, 18.5),
+        (Memory(18_500_001, 1), Status.FAIL, 18.500001),
+        (NotMeasured("this system does not tell"), Status.NOT_MEASURED, None),
+        (None, Status.NOT_MEASURED, None),
+    ],
+)
+def test_memory_is_held_against_its_limit_and_unknown_is_no_pass(
+    found: Memory | NotMeasured | None, status: Status, value: float | None
+) -> None:
+    gate = replace(NOTHING_ASKED, peak_memory_mb_max=18.5)
+    made = report(gate, memory=found)
+    assert (made.checks[-1].name, made.checks[-1].status) == ("memory.peak_mb", status)
+    assert made.checks[-1].value == value

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from edgekit.errors import DataError, UsageError
-from edgekit.measure.accuracy import measure_accuracy
+from edgekit.measure.accuracy import clusters_of, measure_accuracy
 from edgekit.numerics.intervals import paired_difference, wilson
 from edgekit.recipe.schema import EvaluateSpec
 from edgekit.runtimes.predict import Predictions
-from edgekit.types import Array
+from edgekit.types import Array, Sample
 
 N, CLASSES = 20, 10
 LABELS = np.arange(N) % CLASSES
@@ -47,9 +48,10 @@ def test_every_figure_of_a_metric() -> None:
         "ci_low", "ci_high", "quantized_ci_low", "quantized_ci_high",
         "higher_is_better", "low", "high", "interval",
     ]  # fmt: skip
-    assert top1.drop_interval() == of_drop
-    wide = top1.drop_interval(0.99)
-    assert wide.low < of_drop.low < of_drop.high < wide.high
+    assert top1.at(0.95) == top1
+    wide = top1.at(0.99)
+    assert wide.ci_low < of_drop.low < of_drop.high < wide.ci_high
+    assert wide.quantized_ci_low < of_quantized.low < of_quantized.high < wide.quantized_ci_high
 
 
 def test_a_gain_is_a_negative_drop() -> None:
@@ -88,3 +90,38 @@ def test_what_cannot_be_scored_says_why() -> None:
     shifted = choosing(LABELS, labels=LABELS + 10)
     with pytest.raises(DataError, match="sample s0 has label 10"):
         measure_accuracy(task, shifted, shifted, primary="scores")
+
+
+class Recordings:
+    """Two windows of each of ten recordings, or as many recordings as windows."""
+
+    def __init__(self, windows: int) -> None:
+        self.samples = [Sample(name, f"r{i // windows}", {}) for i, name in enumerate(IDS)]
+        self.images = {sample.image_id: "sha" for sample in self.samples}
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+
+def test_windows_of_one_recording_are_told_from_samples_of_their_own() -> None:
+    whole = wrong_on(0)
+    some = dataclasses.replace(whole, ids=IDS[1:])  # the first could not be read
+    found = clusters_of(Recordings(2), some)  # type: ignore[arg-type]
+    assert found is not None
+    assert found[0] != found[1] == found[2] != found[3]
+    assert found.max() == 9
+    assert clusters_of(Recordings(1), whole) is None  # type: ignore[arg-type]
+
+
+def test_windows_that_answer_alike_prove_less() -> None:
+    labels = np.repeat(np.arange(10), 2)
+    answers = dataclasses.replace(choosing(labels), labels=labels)
+    alone, windows = (
+        measure_accuracy(CLASSES_OF, answers, answers, primary="scores", clusters=clusters)["top1"]
+        for clusters in (None, np.repeat(np.arange(10), 2))
+    )
+    assert windows.ci_high == pytest.approx(paired_difference(0, 0, 10).high)
+    assert windows.ci_high > 1.5 * alone.ci_high

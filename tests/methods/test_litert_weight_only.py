@@ -13,7 +13,7 @@ from edgekit.gate.limits import check_promise
 from edgekit.methods import METHODS, load_method
 from edgekit.methods.method import Quantized, QuantizeJob
 from edgekit.numerics.fidelity import Fidelity, fidelity
-from edgekit.recipe.schema import GateSpec
+from edgekit.recipe.gate_spec import GateSpec
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import predict
 from edgekit.tflite.graph import Graph, read_graph

@@ -18,7 +18,8 @@ from edgekit.gate.limits import check_limits
 from edgekit.methods import METHODS, load_method
 from edgekit.methods.method import Quantized, QuantizeJob
 from edgekit.numerics.fidelity import fidelity
-from edgekit.recipe.schema import GateSpec, QuantizeSpec
+from edgekit.recipe.gate_spec import GateSpec
+from edgekit.recipe.schema import QuantizeSpec
 from edgekit.runs.contract import contract
 from edgekit.runtimes import open_session
 from edgekit.runtimes.predict import predict

@@ -13,7 +13,12 @@ from edgekit.errors import UsageError
 from edgekit.numerics.intervals import (
     Interval,
     bootstrap_ratio_of_medians,
+    mcnemar,
+    median_interval,
     paired_difference,
+    paired_difference_score,
+    paired_ratio,
+    samples_by_score,
     samples_to_decide,
     wilson,
 )
@@ -98,20 +103,6 @@ def test_wilson_covers_about_95_percent(n: int, rate: float) -> None:
     assert 0.92 <= sum(p for p, yes in zip(chance, covered, strict=True) if yes) <= 0.99
 
 
-@pytest.mark.parametrize("n", [20, 200])
-@pytest.mark.parametrize(("only_float", "only_quantized"), [(0.05, 0.05), (0.1, 0.02), (0.3, 0.1)])
-def test_the_paired_interval_covers_about_95_percent(
-    n: int, only_float: float, only_quantized: float
-) -> None:
-    rng = np.random.default_rng(17)
-    rates = [only_float, only_quantized, 1 - only_float - only_quantized]
-    drawn = rng.multinomial(n, rates, 3000)
-    truth = only_float - only_quantized
-    known = {(b, c): paired_difference(b, c, n) for b, c in {(int(b), int(c)) for b, c, _ in drawn}}
-    covered = np.mean([known[b, c].low <= truth <= known[b, c].high for b, c, _ in drawn])
-    assert 0.93 <= covered <= 0.99
-
-
 def test_the_bootstrap_covers_about_95_percent() -> None:
     """Twenty rounds whose pairs share the machine's mood, true ratio 2."""
     rng = np.random.default_rng(23)
@@ -177,3 +168,103 @@ def test_of_a_decided_interval_no_more_are_needed() -> None:
     assert samples_to_decide(0.05, Interval(0.03, 0.07), 100, 0.02) == 100
     assert samples_to_decide(0.02, Interval(0.0, 0.04), 100, 0.02) is None
     assert samples_to_decide(0.01, Interval(-0.01, 0.03), 100, 0.02) == 400
+
+
+# Ratios, tests and how many samples would decide --------------------------------------------------
+
+
+def test_the_ratio_lies_in_its_interval_and_keeps_a_width_where_nothing_differs() -> None:
+    found = paired_ratio(80, 10, 5, 100)
+    assert found.low < 85 / 90 < found.high
+    alike = paired_ratio(20, 0, 0, 20)
+    assert alike.low < 0.85
+    assert alike.high > 1.15
+
+
+def constrained_rates(a: int, b: int, c: int, n: int, ratio: float) -> tuple[float, float]:
+    """Rates of first-only and second-only pairs that make the counts likeliest, found numerically,
+    where ``p_second = ratio * p_first``."""
+    from scipy.optimize import minimize
+
+    def rates(free: np.ndarray) -> np.ndarray:
+        first, share = 1 / (1 + np.exp(-free))
+        first *= min(1.0, 1 / ratio)
+        second = ratio * first
+        low, high = max(0.0, first + second - 1), min(first, second)
+        both = low + share * (high - low)
+        return np.array([both, first - both, second - both, 1 - first - second + both])
+
+    def unlikely(free: np.ndarray) -> float:
+        counts = np.array([a, b, c, n - a - b - c])
+        return -float((counts * np.log(np.maximum(rates(free), 1e-300))).sum())
+
+    found = min(
+        (minimize(unlikely, start, method="Nelder-Mead", tol=1e-12) for start in ([0, 0], [2, 2])),
+        key=lambda one: float(one.fun),
+    )
+    return float(rates(found.x)[1]), float(rates(found.x)[2])
+
+
+@pytest.mark.parametrize("cells", [(80, 10, 5, 100), (30, 4, 9, 60), (700, 25, 10, 1000)])
+def test_the_ends_of_a_ratio_are_where_its_score_test_turns(
+    cells: tuple[int, int, int, int],
+) -> None:
+    """Against a numerical constrained maximum likelihood that shares no formula with the code."""
+    a, b, c, n = cells
+    found = paired_ratio(*cells)
+    assert found.low < (a + c) / (a + b) < found.high
+    for end, sign in ((found.low, 1), (found.high, -1)):
+        lost, won = constrained_rates(a, b, c, n, end)
+        distance = (a + c) / n - end * (a + b) / n
+        assert distance / sqrt(end * (lost + won) / n) == pytest.approx(sign * Z, rel=1e-3)
+
+
+@given(st.integers(0, 40), st.integers(0, 10), st.integers(0, 10), st.integers(0, 20))
+def test_a_ratio_lies_in_its_interval(both: int, b: int, c: int, neither: int) -> None:
+    n = both + b + c + neither
+    if both + b == 0:
+        with pytest.raises(UsageError):
+            paired_ratio(both, b, c, max(n, 1))
+        return
+    found = paired_ratio(both, b, c, n)
+    assert 0 <= found.low <= (both + c) / (both + b) <= found.high
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "expected"),
+    # 2 * sum of binomial(13, k <= 3) / 2**13, and so on
+    [(0, 0, 1.0), (3, 10, 2 * (1 + 13 + 78 + 286) / 8192), (10, 3, 0.09228515625), (5, 5, 1.0)],
+)
+def test_mcnemars_exact_test(lost: int, won: int, expected: float) -> None:
+    assert mcnemar(lost, won) == pytest.approx(expected)
+
+
+def test_the_median_lies_in_its_interval_and_narrows_with_rounds() -> None:
+    rng = np.random.default_rng(0)
+    few, many = rng.lognormal(0, 0.2, 10), rng.lognormal(0, 0.2, 1000)
+    for values in (few, many):
+        found = median_interval(values)
+        assert found.low <= np.median(values) <= found.high
+    wide, narrow = median_interval(few), median_interval(many)
+    assert narrow.high - narrow.low < 0.3 * (wide.high - wide.low)
+    assert median_interval(few, confidence=0.5).high < wide.high
+
+
+@pytest.mark.parametrize(("lost", "won", "n", "limit"), [(3, 1, 200, 0.02), (8, 2, 300, 0.01)])
+def test_so_many_samples_decide_and_no_fewer(lost: int, won: int, n: int, limit: float) -> None:
+    score = paired_difference_score(lost, won, n, limit)
+    needed = samples_by_score(score, n)
+    assert needed is not None
+    for count, decided in ((needed, True), (needed - 1, False)):
+        at = paired_difference_score(lost / n * count, won / n * count, count, limit)
+        assert (abs(at) >= Z) is decided
+
+
+def test_an_estimate_on_the_limit_is_never_decided() -> None:
+    assert samples_by_score(paired_difference_score(2, 0, 100, 0.02), 100) is None
+
+
+def test_where_nothing_differs_as_many_decide_as_the_closed_form_says() -> None:
+    """The interval of no difference reaches to z^2 / (n + z^2)."""
+    assert samples_by_score(paired_difference_score(0, 0, 20, 0.05), 20) == 73
+    assert paired_difference(0, 0, 73).high <= 0.05 < paired_difference(0, 0, 72).high

@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
+from edgekit.recipe.gate_spec import GateSpec
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.metric_rules import METRIC_RULES
-from edgekit.recipe.schema import EvaluateSpec, GateSpec
+from edgekit.recipe.schema import EvaluateSpec
 
 DATA = Path(__file__).parent / "data"
 
 
-def messages(gate: GateSpec | None = None, **keys: Any) -> list[str]:
+def messages(**keys: Any) -> list[str]:
     recipe = load_recipe(str(DATA / "valid.yaml"))
     evaluate = EvaluateSpec(dataset=recipe.evaluate.dataset, **keys)
-    recipe = replace(recipe, evaluate=evaluate, gate=gate or GateSpec())
+    recipe = replace(recipe, evaluate=evaluate, gate=GateSpec())
     return [
         f"{'.'.join(map(str, finding.path))}: {finding.message}; {finding.hint}"
         for rule in METRIC_RULES
@@ -55,10 +56,3 @@ def test_any_k_and_the_metrics_of_a_task_are_taken() -> None:
     assert messages(task="regression", metrics=("cosine",), labelled=True) == []
     assert messages(task="tensors", metric="a.b:score", metric_good="higher") == []
     assert messages(task="transcription", ctc_blank=0, word_separator=1) == []
-
-
-def test_a_limit_needs_its_metric() -> None:
-    (found,) = messages(GateSpec(top1_drop_max=0.01), metrics=("recall",))
-    assert found == (
-        "gate.top1_drop_max: evaluate.metrics does not name top1; add top1 to evaluate.metrics"
-    )

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.recipe.gate_spec import GateSpec
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.references import REFERENCES
-from edgekit.recipe.schema import GateSpec, QuantizeSpec
+from edgekit.recipe.schema import QuantizeSpec
 
 DATA = Path(__file__).parent / "data"
 

@@ -39,7 +39,8 @@ def values_of(kind: Any, limits: Any) -> st.SearchStrategy[Any]:
     if origin is tuple:
         return st.lists(values_of(inner[0], limits), max_size=3)
     if origin is not None and origin is not Union and type(None) not in inner:
-        return st.dictionaries(TEXT, FREE, max_size=3)  # a mapping of free values
+        values = FREE if inner[1] is Any else values_of(inner[1], limits)
+        return st.dictionaries(TEXT, values, max_size=3)
     if type(None) in inner:
         return st.one_of(st.none(), values_of(inner[0], limits))
     low = limits.get("at_least", limits.get("above", -100))

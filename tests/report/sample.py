@@ -17,7 +17,8 @@ from edgekit.measure.measurements import Alternative
 from edgekit.measure.older_runtime import OlderOutput, OlderRuntime
 from edgekit.measure.size import Size
 from edgekit.numerics.fidelity import Fidelity, OutputFidelity
-from edgekit.recipe.schema import GateSpec, QuantizeSpec
+from edgekit.recipe.gate_spec import GateSpec
+from edgekit.recipe.schema import QuantizeSpec
 from edgekit.report import Report, Stage
 from edgekit.tasks.task import MetricAccuracy
 from edgekit.types import Artefact, ArtefactFacts, ArtefactFormat, FloatOp, ModuleFact
@@ -213,5 +214,6 @@ def report(
         latency=made.latency if isinstance(made.latency, HostLatency) else None,
         host=made.host,
         older_runtime=made.older_runtime,
+        memory=made.memory,
     )
     return replace(made, checks=checks)

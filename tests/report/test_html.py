@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.gate.check import Check, Status
-from edgekit.recipe.schema import GateSpec
+from edgekit.recipe.gate_spec import GateSpec
 from edgekit.report import NotMeasured
 from edgekit.report.html import html
 from edgekit.report.printable import printable

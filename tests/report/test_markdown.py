@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from edgekit.gate.check import Check, Status
-from edgekit.recipe.schema import GateSpec
+from edgekit.recipe.gate_spec import GateSpec
 from edgekit.report.markdown import code, markdown, text
 from edgekit.report.printable import printable
 from tests.report.sample import report

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgekit.gate.check import Verdict
-from edgekit.recipe.schema import GateSpec
+from edgekit.recipe.gate_spec import GateSpec
 from edgekit.report import NotMeasured
 from edgekit.types import FloatOp
 from tests.report.sample import (

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from edgekit.measure.host import Host
 from edgekit.measure.size import Size
-from edgekit.recipe.schema import GateSpec
+from edgekit.recipe.gate_spec import GateSpec
 from edgekit.report import NotMeasured, Report
 from edgekit.report.terminal import print_report, relative
 from edgekit.types import FloatOp

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from edgekit.errors import DataError
+from edgekit.numerics.intervals import paired_difference
 from edgekit.runtimes.predict import Predictions
-from edgekit.tasks.classification import macro_f1, recall
+from edgekit.tasks.classification import macro_f1, recall, top
 from edgekit.tasks.compare import compare
 from edgekit.tasks.regression import mae, rmse
 from edgekit.tasks.transcription import wer
@@ -50,8 +51,8 @@ def test_intervals_of_means_are_students() -> None:
     lost = (np.abs(after) - np.abs(before))[:, 0].astype(np.float64)
     wanted = stats.t.interval(0.9, 7, lost.mean(), stats.sem(lost))
     assert found.interval == "t"
-    interval = found.drop_interval(0.9)
-    assert (interval.low, interval.high) == pytest.approx(wanted)
+    other = found.at(0.9)
+    assert (other.ci_low, other.ci_high) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("metric", [recall(), macro_f1()])
@@ -93,6 +94,12 @@ def test_one_sample_says_nothing(metric: object) -> None:
         compare(metric, one, one, "y")  # type: ignore[arg-type]
 
 
+def test_nor_do_the_windows_of_one_recording() -> None:
+    windows = values(np.ones((4, 2)), np.zeros((4, 2)))
+    with pytest.raises(DataError, match="of one recording says nothing"):
+        compare(mae(), windows, windows, "y", np.zeros(4, np.int64))
+
+
 def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
     """RMSE of 40 normal errors each, whose true drop is known; 95 % within what 120 runs allow."""
     rng = np.random.default_rng(5)
@@ -103,3 +110,32 @@ def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
         found = compare(rmse(), values(before, zeros), values(after, zeros), "y")
         covered += found.ci_low <= 0.5 <= found.ci_high
     assert 106 <= covered <= 120
+
+
+def test_windows_of_one_recording_count_as_one_where_they_answer_alike() -> None:
+    """Five copies of each of 60 samples prove no more than the 60 do."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 4, 60)
+    chosen = np.where(rng.random(60) < 0.1, (labels + 1) % 4, labels)
+    alone = [choosing(labels, labels), choosing(chosen, labels)]
+    copies = [choosing(np.repeat(c, 5), np.repeat(labels, 5)) for c in (labels, chosen)]
+    recordings = np.repeat(np.arange(60), 5)
+    for metric in (top(1), recall()):
+        found = compare(metric, *alone, primary="y")
+        naive = compare(metric, *copies, primary="y")
+        aware = compare(metric, *copies, primary="y", clusters=recordings)
+        width, less, same = (each.ci_high - each.ci_low for each in (found, naive, aware))
+        assert less < 0.6 * width
+        assert same == pytest.approx(width, rel=0.1)
+        assert aware.quantized_ci_low == pytest.approx(found.quantized_ci_low, abs=0.02)
+        assert aware.drop == found.drop == naive.drop
+
+
+def test_classes_have_the_recordings_of_their_own() -> None:
+    labels = np.repeat([0, 1, 2, 3], 20)
+    answers = choosing(labels, labels)
+    found = compare(recall(), answers, answers, "y", np.repeat(np.arange(16), 5))
+    for each in found.classes.values():
+        assert each.pair is not None
+        assert (each.n, each.pair.independent) == (20, 4)
+        assert each.ci_high == pytest.approx(paired_difference(0, 0, 4).high)
