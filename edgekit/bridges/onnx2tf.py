@@ -14,6 +14,7 @@ from edgekit.bridges.isolated import (
 )
 from edgekit.bridges.opsets import lowered
 from edgekit.onnx.checks import opset_of
+from edgekit.onnx.constants import copy_into_inner_graphs
 from edgekit.sources.source import SourceModel
 
 # Raise when what this module writes changes for the same input: cached graphs are then remade.
@@ -34,9 +35,11 @@ class Onnx2TF:
     def convert(self, job: BridgeJob) -> Path:
         model = ready_model(job)
         refuse_lacking(_NAME, model, opset_of(model))
+        model = lowered(model, (_MAX_OPSET,), _NAME)
+        copy_into_inner_graphs(model)
         return convert(
             job,
-            lowered(model, (_MAX_OPSET,), _NAME),
+            model,
             bridge=_NAME,
             environment=_ENVIRONMENT,
             worker="convert_onnx2tf",

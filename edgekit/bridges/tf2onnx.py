@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bridges.bridge import Bridge, BridgeJob
+from edgekit.bridges.tf2onnx_gelu import gelu_handlers
 from edgekit.bridges.tf2onnx_order import ordered_sets
 from edgekit.bridges.to_onnx import finish, open_onnx, refuse_opset
 from edgekit.capture import captured_output
@@ -100,6 +101,7 @@ def _traced(job: BridgeJob, *, free_batch: bool) -> Any:
         from tf2onnx.tf_loader import tf_optimize
 
         definition = graph.graph.as_graph_def(add_shapes=True)
+        _open_compiled(definition)
         with tensorflow.Graph().as_default():
             definition = tf_optimize(inputs, outputs, definition)
         with tensorflow.Graph().as_default() as imported:
@@ -109,6 +111,15 @@ def _traced(job: BridgeJob, *, free_batch: bool) -> Any:
             )
 
     return _in_order(_quietly(converted), inputs, outputs)
+
+
+def _open_compiled(definition: Any) -> None:
+    """Keras has XLA compile a grouped convolution as a function of its own, which TensorFlow then
+    does not inline; nothing in ONNX could call it."""
+    functions = definition.library.function
+    for each in (*definition.node, *functions, *(n for f in functions for n in f.node_def)):
+        for mark in ("_XlaMustCompile", "_noinline"):
+            each.attr.pop(mark, None)
 
 
 def _from_file(job: BridgeJob) -> Any:
@@ -153,7 +164,8 @@ def _translated(graph: Any, **options: Any) -> Any:
     # bytes of the file, would hang on what was converted before.
     utils.INTERNAL_NAME = 1
     with ordered_sets():
-        return optimizer.optimize_graph(process_tf_graph(graph, **options)).make_model("edgekit")
+        made = process_tf_graph(graph, custom_op_handlers=gelu_handlers(), **options)
+        return optimizer.optimize_graph(made).make_model("edgekit")
 
 
 def _in_order(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:

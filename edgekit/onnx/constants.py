@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable
 from typing import Any
 
-from edgekit.onnx.ops import nodes
+from edgekit.onnx.ops import graphs, nodes
 
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM"})
 
@@ -55,6 +55,27 @@ def _way(node: Any, position: int) -> Hashable:
 def float_constants(model: Any) -> dict[str, Any]:
     """The float32 ``TensorProto`` of the main graph, by name."""
     return {each.name: each for each in model.graph.initializer if each.data_type == each.FLOAT}
+
+
+def copy_into_inner_graphs(model: Any) -> None:
+    """Give every graph inside another copies of the model's own constants that it reads: a tool may
+    look for them in the graph itself alone."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    taken = tensor_names(model)
+    for graph in list(graphs(model))[1:]:
+        copies: dict[str, str] = {}
+        own = {tensor.name for tensor in graph.initializer} | {each.name for each in graph.input}
+        for node in graph.node:
+            for position, name in enumerate(node.input):
+                if name not in constants or name in own:
+                    continue
+                if name not in copies:
+                    copies[name] = unique_name(f"{name}_inside", taken)
+                    copy = graph.initializer.add()
+                    copy.CopyFrom(constants[name])
+                    copy.name = copies[name]
+                node.input[position] = copies[name]
+    drop_unread(model)
 
 
 def drop_unread(model: Any) -> None:

@@ -151,6 +151,25 @@ def test_a_tflite_file_becomes_the_same_graph(net: SourceModel, plain: Crossing)
         crossed(tflite, free_batch=True)
 
 
+def test_grouped_convolutions_and_both_gelus_go_over_from_either_form() -> None:
+    tensorflow = require_tensorflow()
+    import keras
+
+    keras.utils.set_random_seed(0)
+    image = InputSpec("image", (1, 6, 6, 4), "float32", "NHWC")
+    grouped = keras.layers.Conv2D(8, 3, groups=2, bias_initializer="random_normal")
+
+    def call(image: Any) -> Any:
+        exact = tensorflow.nn.gelu(grouped(image), approximate=False)
+        return {"y": tensorflow.nn.gelu(exact, approximate=True)}
+
+    source = source_of(function(call, image), (image,), ("y",))
+    for model in (source, crossed(source, "tflite_converter").model):
+        found = crossed(model)
+        assert found.hop.outputs[0].sqnr_db > 100
+        assert {"Conv": 1, "Erf": 1, "Tanh": 1}.items() <= ops(found).items()
+
+
 def test_a_tflite_layer_that_flattens_its_input_keeps_its_bias(tmp_path: Path) -> None:
     require_tensorflow()
     file = tmp_path / "net.tflite"
