@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -53,9 +54,13 @@ def main(
         context = circumstances(command, this_host(), LIBRARIES)
         say(headline(context))
         names = only or (*DAMAGES, *CALIBRATIONS)
-        found = {**context, **sweep(run_dir.resolve(), seeds, undamaged, names)}
-        if json_file is not None:
-            json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+        def save(found: dict[str, Any]) -> None:
+            if json_file is not None:
+                content = json.dumps({**context, **found}, indent=1) + "\n"
+                json_file.write_text(content, encoding="utf-8")
+
+        found = sweep(run_dir.resolve(), seeds, undamaged, names, save)
     elif measured is not None:
         found = json.loads(measured.read_text(encoding="utf-8"))
     print(tables(found))

@@ -101,8 +101,9 @@ def layers(model: Any) -> list[Layer]:
     for operator in model.subgraphs[0].operators:
         kind = names[flatbuffer.builtin_of(model.operatorCodes[operator.opcodeIndex])]
         if kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-            ends = [tensors[index] for index in (*operator.inputs[:3], operator.outputs[0])]
-            found.append(Layer(model, *ends, axis=3 if kind == "DEPTHWISE_CONV_2D" else 0))
+            source, weights, bias = (tensors[index] for index in operator.inputs[:3])
+            axis = 3 if kind == "DEPTHWISE_CONV_2D" else 0
+            found.append(Layer(model, source, weights, bias, tensors[operator.outputs[0]], axis))
     return found
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from multiprocessing import get_context
 from os import getloadavg
@@ -16,7 +16,7 @@ from benchmarks.context import say
 from benchmarks.damage.calibrations import CALIBRATIONS, as_they_are, recalibrated
 from benchmarks.damage.files import DAMAGES, damaged
 from benchmarks.damage.table import UNDAMAGED
-from benchmarks.damage.unseen import unseen
+from benchmarks.damage.unseen import Unseen, unseen
 from benchmarks.damage.verdicts import Bench, Judged
 from edgekit.recipe.schema import Recipe
 from edgekit.runs.manifest import recipe_of_run
@@ -31,54 +31,79 @@ _bench: list[Bench] = []
 """A worker's own."""
 
 
-def sweep(run_dir: Path, seeds: int, undamaged: int, only: Sequence[str]) -> dict[str, Any]:
-    """As JSON values: ``rows``, one a file, and ``unseen``."""
+def sweep(
+    run_dir: Path,
+    seeds: int,
+    undamaged: int,
+    only: Sequence[str],
+    save: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """As JSON values: ``rows``, one a file, and ``unseen``. ``save`` gets what there is after each
+    seed."""
     recipe = recipe_of_run(run_dir)
     bench = Bench(recipe, run_dir, SIZES)
-    say("a recipe with mistakes")
-    mistakes = [asdict(each) for each in unseen(bench)]
-    files = list(_files(recipe, bench, seeds, undamaged, only))
     rows: list[dict[str, Any]] = []
-    known: dict[str, Future[Judged]] = {}
+    known: dict[str, Judged] = {}
+    found: dict[str, Any] = {"rows": rows, "unseen": []}
     with ProcessPoolExecutor(
         usable_cores(), get_context("spawn"), initializer=_open, initargs=(recipe, run_dir)
     ) as pool:
-        for name, _, seed, data in files:
-            key = sha256(data).hexdigest()
-            if key not in known:
-                draws = DRAWS if name == UNDAMAGED else 0
-                known[key] = pool.submit(_judge, data, draws, seed)
-        say(f"{len(files)} files, {len(known)} of them different")
-        for name, severity, seed, data in files:
-            judged = known[sha256(data).hexdigest()].result()
-            say(f"{name} {severity:g}, seed {seed}: {judged.lost:+.4f}, {judged.verdicts}")
-            rows.append({"name": name, "severity": severity, "seed": seed, **asdict(judged)})
-    found: dict[str, Any] = {
-        "load_average_after": getloadavg(),
-        "rows": rows,
-        "unseen": mistakes,
-    }
-    return dict(json.loads(json.dumps(found)))  # whose keys are texts, as of a file
+        for seed in range(max(seeds, undamaged)):
+            files = []
+            if seed < undamaged:
+                files.append(_undamaged(recipe, bench, seed))
+            if seed < seeds:
+                files += _damaged(recipe, bench, seed, only)
+            keys = [sha256(file.content).hexdigest() for file in files]
+            new = {
+                key: pool.submit(_judge, file.content, file.draws, seed)
+                for key, file in zip(keys, files, strict=True)
+                if key not in known
+            }
+            for key, file in zip(keys, files, strict=True):
+                if key not in known:
+                    known[key] = new[key].result()
+                say(f"{file.name} {file.severity:g}, seed {seed}: {known[key].lost:+.4f}")
+                place = {"name": file.name, "severity": file.severity, "seed": seed}
+                rows.append({**place, **_as_json(known[key])})
+            save(found)
+    say("recipes with mistakes")
+    found["unseen"] = [_as_json(each) for each in unseen(bench)]
+    found["load_average_after"] = getloadavg()
+    save(found)
+    return found
 
 
-def _files(
-    recipe: Recipe, bench: Bench, seeds: int, undamaged: int, only: Sequence[str]
-) -> Iterator[tuple[str, float, int, bytes]]:
-    """Name, severity, seed and content."""
+@dataclass(frozen=True)
+class _File:
+    name: str
+    severity: float
+    content: bytes
+    draws: int = 0
+
+
+def _undamaged(recipe: Recipe, bench: Bench, seed: int) -> _File:
     usual = recipe.calibration.samples
-    for seed in range(undamaged):
-        content = recalibrated(recipe, bench.made, usual, as_they_are, seed)
-        yield UNDAMAGED, 0, seed, content
+    content = recalibrated(recipe, bench.made, usual, as_they_are, seed)
+    return _File(UNDAMAGED, 0, content, DRAWS)
+
+
+def _damaged(recipe: Recipe, bench: Bench, seed: int, only: Sequence[str]) -> Iterator[_File]:
+    usual = recipe.calibration.samples
     for name in only:
-        kind = DAMAGES[name] if name in DAMAGES else CALIBRATIONS[name]
-        for severity in kind.severities:
-            for seed in range(seeds):
-                if name in DAMAGES:
-                    content = damaged(bench.undamaged, name, severity, seed)
-                else:
-                    samples, pixels = CALIBRATIONS[name].take(severity, usual)
-                    content = recalibrated(recipe, bench.made, samples, pixels, seed)
-                yield name, severity, seed, content
+        if name in DAMAGES:
+            for severity in DAMAGES[name].severities:
+                yield _File(name, severity, damaged(bench.undamaged, name, severity, seed))
+            continue
+        for severity in CALIBRATIONS[name].severities:
+            samples, pixels = CALIBRATIONS[name].take(severity, usual)
+            content = recalibrated(recipe, bench.made, samples, pixels, seed)
+            yield _File(name, severity, content)
+
+
+def _as_json(found: Judged | Unseen) -> dict[str, Any]:
+    """As a file would give it back: its keys are texts."""
+    return dict(json.loads(json.dumps(asdict(found))))
 
 
 def _open(recipe: Recipe, run_dir: Path) -> None:

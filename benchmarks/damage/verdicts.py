@@ -69,7 +69,7 @@ class Bench:
             progress=run.progress,
         )
         order = np.random.default_rng(0).permutation(len(self.pictures))
-        self.rows = {len(self.pictures): (np.arange(len(self.pictures)),)}
+        self.rows: dict[int, tuple[Array, ...]] = {len(order): (np.arange(len(order)),)}
         for size in sizes:
             self.rows[size] = tuple(np.split(order[: SUBSETS * size], SUBSETS))
 
