@@ -28,12 +28,12 @@ Pixels = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class Calibration:
-    """``severities`` as of ``files.Damage``; ``take`` gives the number of samples, and what becomes
-    of them."""
+    """``severities`` and ``told`` as of ``files.Damage``; ``take`` gives, by a severity and
+    the usual number of samples, how many there are and what becomes of them."""
 
     take: Callable[[float, int], tuple[int, Pixels]]
     severities: tuple[float, ...]
-    unit: str
+    told: str
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,11 @@ def unnormalised(most: float, usual: int) -> tuple[int, Pixels]:
 
 
 CALIBRATIONS = {
-    "calibrated on few": Calibration(too_few, (20, 5, 1), "samples"),
-    "calibrated on dark pictures": Calibration(darker, (0.5, 0.8, 0.95), "of the light missing"),
-    "calibrated unnormalised": Calibration(unnormalised, (1, 255), "largest pixel"),
+    "calibrated on few": Calibration(too_few, (20, 5, 1), "{:g} of 200"),
+    "calibrated on dark pictures": Calibration(
+        darker, (0.5, 0.8, 0.95), "{:.0%} of the light missing"
+    ),
+    "calibrated unnormalised": Calibration(unnormalised, (1, 255), "pixels 0 to {:g}"),
 }
 
 

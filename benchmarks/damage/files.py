@@ -23,11 +23,11 @@ Random = np.random.Generator
 
 @dataclass(frozen=True)
 class Damage:
-    """``severities`` are those of the sweep, mild ones first; ``unit`` says what they count."""
+    """``severities`` are those of the sweep, mild ones first; ``told`` is how one is written."""
 
     change: Callable[[Any, float, Random], None]
     severities: tuple[float, ...]
-    unit: str
+    told: str
 
 
 @dataclass(frozen=True)
@@ -201,17 +201,17 @@ def inverted(model: Any, share: float, random: Random) -> None:
 
 
 DAMAGES = {
-    "per-tensor weights": Damage(per_tensor, (1, 4, 16), "spread of the channels"),
-    "one layer's scale off": Damage(scale_off, (0.2, 0.5, 1.0), "too large by"),
-    "lower bits cut": Damage(fewer_bits, (1, 2, 3), "bits of 8"),
-    "flipped bits": Damage(flipped_bits, (10, 100, 1000), "bits"),
-    "noise on the biases": Damage(bias_noise, (0.05, 0.1, 0.3), "of their size"),
-    "zero point off": Damage(zero_point, (1, 4, 16), "steps, one layer"),
-    "range cut": Damage(range_cut, (0.5, 0.8, 0.95), "missing, one layer"),
-    "channels permuted": Damage(permuted_channels, (0.1, 0.5, 1.0), "of one layer's"),
-    "labels swapped": Damage(swapped_labels, (0.2, 0.5, 1.0), "of the classes"),
-    "normalisation wrong": Damage(normalisation, (0.03, 0.1, 0.3), "mean, deviation off by"),
-    "polarity inverted": Damage(inverted, (0.03, 0.1, 1.0), "of the contrast"),
+    "per-tensor weights": Damage(per_tensor, (1, 4, 16), "spread {:g}"),
+    "one layer's scale off": Damage(scale_off, (0.2, 0.5, 1.0), "{:.0%} too large"),
+    "lower bits cut": Damage(fewer_bits, (1, 2, 3), "{:g} of 8"),
+    "flipped bits": Damage(flipped_bits, (10, 100, 1000), "{:g} bits"),
+    "noise on the biases": Damage(bias_noise, (0.05, 0.1, 0.3), "{:.0%} of their size"),
+    "zero point off": Damage(zero_point, (1, 4, 16), "{:g} steps"),
+    "range cut": Damage(range_cut, (0.5, 0.8, 0.95), "{:.0%} missing"),
+    "channels permuted": Damage(permuted_channels, (0.1, 0.5, 1.0), "{:.0%} of a layer"),
+    "labels swapped": Damage(swapped_labels, (0.2, 0.5, 1.0), "{:.0%} of the classes"),
+    "normalisation wrong": Damage(normalisation, (0.03, 0.1, 0.3), "{:.0%} off"),
+    "polarity inverted": Damage(inverted, (0.03, 0.1, 1.0), "{:.0%} of the contrast"),
 }
 
 

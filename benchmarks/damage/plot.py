@@ -9,10 +9,11 @@ from xml.sax.saxutils import escape
 from benchmarks.damage.table import WORDS, bin_names, in_bins, shares, sizes
 
 WIDTH, LEFT, PANEL, GAP, HEIGHT, TOP = 960, 60, 275, 30, 150, 84
-ROW = HEIGHT + 92
+ROW = HEIGHT + 72
 TEXT, GRID = "#20262c", "#e3e7eb"
 COLOURS = dict(zip(WORDS, ("#b4451f", "#e0b64a", "#1f6fb4"), strict=True))
-_ROWS = {"verdicts": "whole verdict", "accuracy": "check of the accuracy alone"}
+_ROWS = {"verdicts": "whole verdict", "accuracy": "accuracy's check alone"}
+_SMALL = 'text-anchor="middle" font-size="9"'
 
 
 def plot(found: Mapping[str, Any]) -> str:
@@ -56,19 +57,9 @@ def _panel(rows: Any, what: str, size: str, left: float, top: float) -> Iterator
                 f'fill="{COLOURS[word]}"><title>{told}</title></rect>'
             )
             y += height
-        middle = x + (step - 4) / 2
-        for number, part in enumerate(
-            name.replace(" and", "+and").replace(" to ", " - ").split("+")
-        ):
-            yield _text(
-                middle, top + HEIGHT + 14 + 11 * number, part, 'text-anchor="middle" font-size="9"'
-            )
-    yield _text(
-        left + PANEL / 2,
-        top + HEIGHT + 42,
-        "points of top-1 lost",
-        'text-anchor="middle" font-size="10"',
-    )
+        short = name.replace("below ", "< ").replace(" to ", "-").replace(" and more", "+")
+        yield _text(x + (step - 4) / 2, top + HEIGHT + 14, short, _SMALL)
+    yield _text(left + PANEL / 2, top + HEIGHT + 32, "points of top-1 lost", _SMALL)
 
 
 def _text(x: float, y: float, text: str, attributes: str = "") -> str:

@@ -70,7 +70,7 @@ def in_bins(rows: Rows) -> list[list[Mapping[str, Any]]]:
 
 def _by_loss(rows: Rows, what: str) -> str:
     of = [f"{int(size):,} pictures" for size in sizes(rows)]
-    lines = [_line("top-1 lost, points", "files", *of), _line(*["---"] * (2 + len(of)))]
+    lines = _head("top-1 lost, points", "files", *of)
     for name, mine in zip(bin_names(), in_bins(rows), strict=True):
         if mine:
             cells = [_percents(shares(mine, what, size)) for size in sizes(rows)]
@@ -80,27 +80,30 @@ def _by_loss(rows: Rows, what: str) -> str:
 
 def _by_kind(rows: Rows) -> str:
     of = [f"{int(size):,}" for size in sizes(rows)]
-    head = ("damage", "severity", "top-1 lost, points", "same class, %", *of)
-    return "\n".join([_line(*head), _line(*["---"] * len(head)), *_kinds(rows)])
+    head = _head("damage", "severity", "top-1 lost, points", "same class, %", *of)
+    return "\n".join([*head, *_kinds(rows)])
 
 
 def _kinds(rows: Rows) -> Iterator[str]:
     for name, severity in dict.fromkeys((row["name"], row["severity"]) for row in rows):
         mine = [row for row in rows if (row["name"], row["severity"]) == (name, severity)]
-        unit = "" if name == UNDAMAGED else f" {(DAMAGES | CALIBRATIONS)[name].unit}"
+        told = "" if name == UNDAMAGED else _told(name).format(severity)
         yield _line(
             name,
-            f"{severity:g}{unit}",
+            told,
             _span([100 * row["lost"] for row in mine], 1),
             _span([100 * row["kept"] for row in mine], 1),
             *(_percents(shares(mine, "verdicts", size)) for size in sizes(rows)),
         )
 
 
+def _told(name: str) -> str:
+    return DAMAGES[name].told if name in DAMAGES else CALIBRATIONS[name].told
+
+
 def _undamaged(rows: Rows) -> str:
     mine = [row for row in rows if row["name"] == UNDAMAGED]
-    head = ("pictures", "verdicts", "pass", "inconclusive", "fail", "share that fails, 95 %")
-    lines = [_line(*head), _line(*["---"] * len(head))]
+    lines = _head("pictures", "verdicts", "pass", "inconclusive", "fail", "share that fails")
     whole, *_ = sizes(rows)
     words = [word for row in mine for word in row["verdicts"][whole]]
     lines.append(_line(f"all {int(whole):,}", *_counts(words)))
@@ -120,8 +123,7 @@ def _counts(words: Sequence[str]) -> Iterator[str]:
 
 
 def _unseen(mistakes: Sequence[Mapping[str, Any]]) -> str:
-    head = ("mistake", "top-1 of float, %", "of the file, %", "verdict")
-    lines = [_line(*head), _line(*["---"] * len(head))]
+    lines = _head("mistake", "top-1 of float, %", "of the file, %", "verdict")
     for each in mistakes:
         tops = (f"{100 * each[key]:.1f}" for key in ("float_top1", "top1"))
         lines.append(_line(each["mistake"], *tops, each["verdict"]))
@@ -135,6 +137,10 @@ def _percents(parts: Sequence[float]) -> str:
 def _span(values: Sequence[float], digits: int) -> str:
     ends = [f"{value:.{digits}f}" for value in (min(values), max(values))]
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def _head(*cells: str) -> list[str]:
+    return [_line(*cells), "|---" * len(cells) + "|"]
 
 
 def _line(*cells: str) -> str:
