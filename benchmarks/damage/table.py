@@ -135,7 +135,8 @@ def _percents(parts: Sequence[float]) -> str:
 
 
 def _span(values: Sequence[float], digits: int) -> str:
-    ends = [f"{value:.{digits}f}" for value in (min(values), max(values))]
+    # Adding zero makes a rounded -0.0 plain.
+    ends = [f"{round(value, digits) + 0.0:.{digits}f}" for value in (min(values), max(values))]
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 
