@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.damage.files import damaged
 from edgekit.tflite.flatbuffer import pack, unpack
 from tests import tflite_models as models
 from tests.cli.commands import Ran, edgekit, refused
@@ -165,3 +166,24 @@ def test_few_labels_are_inconclusive(home: Path) -> None:
     ran = gate(home, "run", "--set", "gate.top1_drop_max=0.001", "--out", "few", "--force")
     assert ran.code == 3
     assert "INCONCLUSIVE" in ran.stdout
+
+
+def test_swapped_labels_fail_by_name(home: Path) -> None:
+    swapped = damaged((home / "run" / "model.tflite").read_bytes(), "labels swapped", 0.4, seed=0)
+    limits = ("--set", "gate.top1_drop_max=0.05", "--set", "gate.agreement_min=0.9")
+    found = judged(home, write(home, "swapped.tflite", swapped), *limits)
+    failed = {check["name"] for check in found["checks"] if check["status"] == "fail"}
+    assert (found["verdict"], found["exit_code"]) == ("fail", 1)
+    assert {"fidelity.agreement", "accuracy.top1.drop"} <= failed
+
+
+def test_twenty_labels_leave_one_point_open(home: Path, tmp_path: Path) -> None:
+    write_model(tmp_path)
+    write_arrays(tmp_path, 67)  # three in ten of them are eval
+    limits = {"size_ratio_max": 2.0, "top1_drop_max": 0.01}
+    write_recipe(tmp_path, {"gate": limits, "evaluate": {"samples": 20}})
+    found = judged(tmp_path, str(home / "run" / "model.tflite"))
+    (check,) = (each for each in found["checks"] if each["name"] == "accuracy.top1.drop")
+    assert (found["verdict"], found["exit_code"]) == ("inconclusive", 3)
+    assert check["status"] == "inconclusive"
+    assert "20 labelled samples; about" in check["why"]

@@ -37,3 +37,8 @@ def mobilenet(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 @pytest.fixture(scope="session")
 def lite0(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return finished("efficientnet_lite0_int8", tmp_path_factory.mktemp("lite0"))
+
+
+@pytest.fixture(scope="session")
+def fashion(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return finished("fashion_int8", tmp_path_factory.mktemp("fashion"))

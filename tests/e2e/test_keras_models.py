@@ -29,11 +29,6 @@ def fer_weights(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return finished("fer_int8_weights", tmp_path_factory.mktemp("fer_weights"))
 
 
-@pytest.fixture(scope="module")
-def fashion(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    return finished("fashion_int8", tmp_path_factory.mktemp("fashion"))
-
-
 def test_fer_passes_its_gate_in_int8_alone(fer: Finished) -> None:
     assert fer.ran.code == 0, fer.ran
     assert "Traceback" not in fer.ran.stderr
