@@ -21,7 +21,6 @@ from edgekit.numerics.resampling import mean_interval, paired_bootstrap
 from edgekit.types import Array
 
 TRIALS = 20_000
-WINDOWS = 5
 SIZES = (50, 200, 1000, 5000, 10_000)
 RATES = (
     # lost, won: shares of samples that the float model alone, and the quantized alone, gets right
@@ -58,15 +57,17 @@ def of_relative(n: int, right: float, lost: float, won: float, *, trials: int = 
     return _coverage(_each(drawn, relative), (lost - won) / right)
 
 
-def of_windows(recordings: int, lost: float, alike: float, *, trials: int = 2000) -> Coverage:
-    """Tango's interval of a drop of ``lost`` on ``WINDOWS`` windows of each recording; ``alike`` is
-    the correlation of two windows of one."""
+def of_windows(
+    recordings: int, windows: int, lost: float, alike: float, *, trials: int = 2000
+) -> Coverage:
+    """Tango's interval of a drop of ``lost`` on so many windows of each recording; ``alike`` is the
+    correlation of two windows of one."""
     rng = np.random.default_rng(0)
-    n, clusters = recordings * WINDOWS, np.repeat(np.arange(recordings), WINDOWS)
+    n, clusters = recordings * windows, np.repeat(np.arange(recordings), windows)
     # A beta-binomial: its correlation within a recording is 1 / (a + b + 1).
     size = 1 / alike - 1
     rates = rng.beta(lost * size, (1 - lost) * size, (trials, recordings))
-    hits = rng.random((trials, n)) < np.repeat(rates, WINDOWS, axis=1)
+    hits = rng.random((trials, n)) < np.repeat(rates, windows, axis=1)
     found = []
     for row in hits.astype(np.float64):
         effect = design_effect(row, clusters)
@@ -133,9 +134,16 @@ def rows() -> Iterator[tuple[str, Coverage]]:
     for n in (200, 1000, 10_000):
         what = f"relative drop: {n:,} samples of which 80 % right, 3.0% lost, 2.0% won"
         yield what, of_relative(n, 0.8, 0.03, 0.02, trials=2000)
-    for recordings, alike in ((100, 0.1), (100, 0.5), (400, 0.5)):
-        what = f"drop: {recordings} recordings of {WINDOWS} windows, correlation {alike}, 5.0% lost"
-        yield what, of_windows(recordings, 0.05, alike)
+    for recordings, windows, alike in (
+        (5, 100, 0.1),
+        (20, 100, 0.1),
+        (50, 100, 0.1),
+        (100, 5, 0.1),
+        (100, 5, 0.5),
+        (400, 5, 0.5),
+    ):
+        what = f"drop: {recordings} recordings of {windows} windows, correlation {alike}, 5.0% lost"
+        yield what, of_windows(recordings, windows, 0.05, alike)
     yield "mean of skewed differences, 200 samples", of_mean(200)
     yield "bootstrap of a difference of RMS, 100 samples", of_bootstrap(100)
 

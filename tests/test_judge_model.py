@@ -22,6 +22,7 @@ from edgekit.errors import (
     UsageError,
 )
 from edgekit.gate.check import Status, Verdict
+from edgekit.measure import measurements
 from edgekit.pipeline import judge_model
 from edgekit.report import Report
 from tests import tflite_models as models
@@ -93,7 +94,7 @@ def test_every_limit_of_a_recipe_is_a_check(home: Path) -> None:
         "transposes_max": 0,
         "peak_memory_mb_max": 500.0,
     }
-    report = judged(home, RECALL, {"gate": limits, "latency": {"enabled": True}})
+    report = judged(home, RECALL, {"gate": limits, "latency": {"enabled": True, "rounds": 6}})
     found = {check.name: check for check in report.checks}
     assert list(found) == [
         "artefact.input_dtype",
@@ -118,6 +119,20 @@ def test_every_limit_of_a_recipe_is_a_check(home: Path) -> None:
     saved = json.loads((home / "out" / "report.json").read_text())
     assert saved["memory"]["peak_bytes"] == found["memory.peak_mb"].value * 1e6  # type: ignore[operator]
     assert list(saved["right"]) == ["top1"]
+
+
+def test_what_cannot_be_weighed_is_undecided_and_the_rest_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hanging(*_: Any, **__: Any) -> Any:
+        raise SessionError("the interpreter hung while running good.tflite")
+
+    monkeypatch.setattr(measurements, "measure_memory", hanging)
+    report = judged(home, {"gate": {"peak_memory_mb_max": 500.0}})
+    (check,) = [each for each in report.checks if each.name == "memory.peak_mb"]
+    assert (check.status, check.required) == (Status.NOT_MEASURED, True)
+    assert "hung" in check.why
+    assert report.verdict is Verdict.INCONCLUSIVE
 
 
 def test_limits_that_contradict_each_other_are_refused_with_their_place(home: Path) -> None:

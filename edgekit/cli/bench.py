@@ -56,7 +56,7 @@ There is no verdict. Exit code 4: a device or a program is missing; 1: a device 
 )
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
-    "--rounds", type=click.IntRange(min=2), help="Turns of each model. [default: host 20, phone 5]"
+    "--rounds", type=click.IntRange(min=2), help="Turns of each model. [default: host 20, phone 6]"
 )
 @click.option(
     "--runs", type=click.IntRange(min=1), help="Runs in a turn. [default: host 5, phone 50]"

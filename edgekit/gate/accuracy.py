@@ -129,15 +129,18 @@ def _classes(limit: float, accuracy: Mapping[str, MetricAccuracy], confidence: f
 def _beyond(limit: float, classes: Mapping[str, MetricAccuracy], confidence: float) -> list[str]:
     """The classes that lost more than ``limit`` at that confidence together, the worst first: by
     Holm's steps over one-sided p-values of the score test."""
-    scores = {}
-    for name, metric in classes.items():
-        score = None if metric.pair is None else drop_score(metric.pair, limit)
-        assert score is not None  # a class's recall is a share of right answers
-        scores[name] = score
+
+    def score(name: str, confidence: float) -> float:
+        pair = classes[name].pair
+        found = None if pair is None else drop_score(pair, limit, confidence)
+        assert found is not None  # a class's recall is a share of right answers
+        return found
+
+    scores = {name: score(name, confidence) for name in classes}
     found: list[str] = []
     for name in sorted(scores, key=lambda one: -scores[one]):
         tail = (1 - confidence) / 2 / (len(scores) - len(found))
-        if NormalDist().cdf(-scores[name]) > tail:
+        if NormalDist().cdf(-score(name, 1 - 2 * tail)) > tail:
             break
         found.append(name)
     return sorted(found, key=lambda one: -classes[one].drop)
@@ -145,7 +148,7 @@ def _beyond(limit: float, classes: Mapping[str, MetricAccuracy], confidence: flo
 
 def _needed(metric: MetricAccuracy, limit: float, confidence: float) -> int | None:
     """By the score test where the metric is a share of right answers, else by the width."""
-    score = None if metric.pair is None else drop_score(metric.pair, limit)
+    score = None if metric.pair is None else drop_score(metric.pair, limit, confidence)
     if score is not None:
         return samples_by_score(score, metric.n, confidence)
     interval = Interval(metric.ci_low, metric.ci_high)

@@ -107,15 +107,34 @@ def _accuracy(
     previous: Document, report: Document, drop_max: float | None, confidence: float
 ) -> Iterator[Check]:
     right = _rights(previous, report)
+    limited = False
     for name, metric in report["accuracy"].items():
         check = f"baseline.accuracy.{name}"
+        limited |= name in right or metric.get("interval") == "tango"
         if name in right:
             yield _paired(check, *right[name], drop_max, confidence)
         elif drop_max is not None and metric.get("interval") == "tango":
-            why = "the baseline does not say on which samples it was right: judge it again"
+            why = _why_not_paired(previous, report, name)
             yield not_measured(f"{check}.drop", drop_max, why)
         else:
             yield _fallen(check, previous["accuracy"][name]["quantized"], metric)
+    if drop_max is not None and not limited:
+        why = "no share of right answers was scored: are there labelled samples?"
+        yield not_measured("baseline.accuracy.drop", drop_max, why)
+
+
+def _why_not_paired(previous: Document, report: Document, name: str) -> str:
+    if name not in report.get("right", {}):
+        return (
+            "samples of one recording are not independent, and are not compared one by one; "
+            "remove gate.baseline_drop_max"
+        )
+    if name not in previous.get("right", {}):
+        return (
+            "the baseline does not say on which samples it was right: judge the last release "
+            "again, edgekit gate LAST_RELEASE --recipe ..."
+        )
+    return "the two left out different samples (data.labelled.skipped): judge both on the same data"
 
 
 def _paired(
@@ -197,7 +216,10 @@ def _unpacked(text: str, n: int, name: str) -> Array:
     try:
         packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
     except (binascii.Error, ValueError) as error:
-        raise UsageError(f"the baseline is damaged: right.{name} is no base64: {error}") from error
+        raise UsageError(
+            f"the baseline is damaged: right.{name} is no base64: {error}",
+            hint="Judge the last release again: edgekit gate LAST_RELEASE --recipe ...",
+        ) from error
     if len(packed) != (n + 7) // 8:
         raise UsageError(
             f"the baseline is damaged: right.{name} has {len(packed)} bytes, not those of {n} bits",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edgekit.errors import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASSED
+from edgekit.numerics.intervals import rounds_to_be_sure
 
 
 class Status(StrEnum):
@@ -75,6 +76,16 @@ def side(low: float, high: float, limit: float) -> tuple[Status, str]:
     if low > limit:
         return Status.FAIL, "beyond"
     return Status.INCONCLUSIVE, "across"
+
+
+def enough_rounds(status: Status, rounds: int, confidence: float) -> tuple[Status, str]:
+    """``status`` of a time or a ratio of times, and a remark for its reason: too few rounds decide
+    nothing, whatever their interval."""
+    needed = rounds_to_be_sure(confidence)
+    if rounds >= needed or status is Status.INCONCLUSIVE:
+        return status, ""
+    few = f"; {rounds} rounds are too few for {percent(confidence)}, take at least {needed}"
+    return Status.INCONCLUSIVE, few
 
 
 def percent(confidence: float) -> str:

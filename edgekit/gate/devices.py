@@ -9,7 +9,16 @@ from dataclasses import replace
 import numpy as np
 
 from edgekit.errors import SessionError
-from edgekit.gate.check import Check, Status, at_least, at_most, not_measured, percent, side
+from edgekit.gate.check import (
+    Check,
+    Status,
+    at_least,
+    at_most,
+    enough_rounds,
+    not_measured,
+    percent,
+    side,
+)
 from edgekit.measure.devices.device import (
     Answers,
     AnswersOnly,
@@ -41,11 +50,25 @@ def _checks(asked: PhoneSpec, found: Found, confidence: float) -> Iterator[Check
         case DeviceFailure():
             yield _failed(asked, found)
         case AnswersOnly():
+            if not found.whole:
+                yield _left_to_the_cpu(asked, found)
             yield _answers(f"latency.{found.device}.{asked.delegate}.answers", asked, found.answers)
         case DeviceLatency():
             yield from _measured(asked, found)
             for check in _figures(asked, found, confidence):
                 yield replace(check, required=asked.required)
+
+
+def _left_to_the_cpu(asked: PhoneSpec, found: AnswersOnly) -> Check:
+    """Answers of a graph that the delegate did not take whole are partly the CPU's own."""
+    return Check(
+        name=f"latency.{found.device}.{asked.delegate}.delegate",
+        required=asked.required and asked.on_fallback == "fail",
+        limit=asked.delegate,
+        value=None,
+        status=Status.FAIL,
+        why=f"{asked.delegate} did not take the whole graph; the CPU ran the rest",
+    )
 
 
 def _failed(asked: PhoneSpec, failure: DeviceFailure) -> Check:
@@ -105,6 +128,8 @@ def _figures(asked: PhoneSpec, found: DeviceLatency, confidence: float) -> Itera
             f"the {percent(confidence)} interval {interval.low:.3g} to {interval.high:.3g} ms of "
             f"the median lies {word} the limit"
         )
+        status, few = enough_rounds(status, len(rounds), confidence)
+        why += few
         yield _estimate(
             f"{name}.ms", asked.latency_ms_max, found.quantized.median_ms, status, why, found.unfit
         )
@@ -120,6 +145,8 @@ def _figures(asked: PhoneSpec, found: DeviceLatency, confidence: float) -> Itera
             f"the {percent(confidence)} interval {interval.low:.2f} to {interval.high:.2f} lies "
             f"{word} the limit"
         )
+        status, few = enough_rounds(status, len(rounds), confidence)
+        why += few
         yield _estimate(
             f"{name}.speedup", asked.speedup_min, found.speedup, status, why, found.unfit
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgekit.gate.check import Check, Status, not_measured, percent, side
+from edgekit.gate.check import Check, Status, enough_rounds, not_measured, percent, side
 from edgekit.measure.host import Host
 from edgekit.measure.latency import HostLatency
 from edgekit.recipe.gate_spec import GateSpec
@@ -38,6 +38,8 @@ def _speedup(gate: GateSpec, latency: HostLatency | None, host: Host) -> Iterato
         f"the {percent(gate.confidence)} interval {latency.ci_low:.2f} to {latency.ci_high:.2f} "
         f"lies {word} the limit on {host.cpu}"
     )
+    status, few = enough_rounds(status, latency.rounds, gate.confidence)
+    why += few
     decides = host.int8_dot_product is not False
     if not decides:
         why += ", which has no INT8 dot product, as phones have: shown, not held against the model"
@@ -69,6 +71,8 @@ def _time(gate: GateSpec, latency: HostLatency | None, host: Host) -> Iterator[C
         f"the {percent(gate.confidence)} interval {interval.low:.3g} to {interval.high:.3g} ms of "
         f"the median lies {word} the limit on {host.cpu}, {threads}"
     )
+    status, few = enough_rounds(status, latency.rounds, gate.confidence)
+    why += few
     if latency.caveat is not None:
         why += f"; not held against the model, since {latency.caveat}"
     yield Check(name, latency.caveat is None, limit, latency.quantized_ms, status, why)

@@ -75,7 +75,7 @@ class HostLatency(PairLatency):
         return replace(self, ci_low=found.ci_low, ci_high=found.ci_high)
 
     def quantized_ms_interval(self, confidence: float = CONFIDENCE) -> Interval:
-        """Of ``quantized_ms``, resampling rounds."""
+        """Of ``quantized_ms``, by the rounds."""
         return median_interval(np.median(self.raw.quantized_ms, axis=1), confidence=confidence)
 
 

@@ -12,7 +12,7 @@ from edgekit.artefact import inspect_artefact, open_artefact, open_timed_artefac
 from edgekit.cache import file_sha256
 from edgekit.data.roles import RunData
 from edgekit.environments import open_environment
-from edgekit.errors import EdgekitError, MissingError, UsageError, WorkerError
+from edgekit.errors import EdgekitError, MissingError, SessionError, UsageError, WorkerError
 from edgekit.measure.accuracy import clusters_of, measure_accuracy
 from edgekit.measure.evaluation import Answers, Broken, Model, evaluate
 from edgekit.measure.evidence import Answered, Changes, Evidence, class_changes
@@ -311,7 +311,7 @@ def _weigh(run: Run, artefact: Artefact, data: RunData) -> Memory | NotMeasured 
         try:
             sample = next(iter(data.fidelity))
             return measure_memory(artefact, sample, threads=run.recipe.latency.threads)
-        except UsageError as error:
+        except (UsageError, SessionError) as error:
             return NotMeasured(error.message)
 
 

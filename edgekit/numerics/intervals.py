@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, log2, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -117,14 +117,30 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * float(bdtr(fewer, total, 0.5)))
 
 
-def median_interval(values: Array, *, seed: int = 0, confidence: float = CONFIDENCE) -> Interval:
-    """Percentile bootstrap interval of the median of ``values``, float64 [n].
+def rounds_to_be_sure(confidence: float) -> int:
+    """The fewest values whose whole range holds the median with that ``confidence``: the range of n
+    does so with probability ``1 - 2 * 0.5^n``, and no bootstrap of them can know more."""
+    return max(2, ceil(log2(2 / (1 - confidence)) - 1e-9))
+
+
+def median_interval(values: Array, confidence: float = CONFIDENCE) -> Interval:
+    """Of the median of what ``values``, float64 [n], are drawn from, whatever its distribution: two
+    of the values themselves, by the binomial distribution of how many lie below it. Of fewer than
+    ``rounds_to_be_sure`` it is the whole range, which is less sure than asked for.
 
     Raises:
-        UsageError: fewer than two values.
+        UsageError: no value.
     """
-    ones = np.ones_like(values)
-    return bootstrap_ratio_of_medians(values, ones, seed=seed, confidence=confidence)
+    from scipy.special import bdtr
+
+    n = len(values)
+    if n == 0:
+        raise UsageError("no interval of the median of nothing")
+    left_out = 0  # at either end; with one more the tail would be too heavy
+    while left_out + 1 < n / 2 and bdtr(left_out + 1, n, 0.5) <= (1 - confidence) / 2:
+        left_out += 1
+    ordered = np.sort(values)
+    return Interval(float(ordered[left_out]), float(ordered[n - 1 - left_out]))
 
 
 def bootstrap_ratio_of_medians(

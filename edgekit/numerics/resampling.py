@@ -10,7 +10,7 @@ interval of few samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import nan, sqrt
+from math import ceil, nan, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -70,13 +70,15 @@ def paired_bootstrap(
     if drawn < 2:
         raise UsageError(f"a bootstrap needs at least two samples, not {drawn}")
     rng = np.random.default_rng(SEED)
-    pairs = np.full((RESAMPLES, 2), nan)
+    # At least ten of them lie beyond either end.
+    resamples = max(RESAMPLES, ceil(20 / (1 - confidence) - 1e-6))
+    pairs = np.full((resamples, 2), nan)
     for row in pairs:
         times = np.bincount(rng.integers(0, drawn, drawn), minlength=drawn).astype(np.float64)
         weights = times if clusters is None else times[clusters]
         row[:] = first(weights), second(weights)
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
-    if len(pairs) < RESAMPLES // 2:
+    if len(pairs) < resamples // 2:
         raise UsageError(f"the figure is not defined on most resamples of {n} samples")
     tail = NormalDist().cdf(-sqrt(drawn / (drawn - 1)) * _t(confidence, drawn - 1))
 

@@ -56,6 +56,10 @@ def _limits_can_be_broken(recipe: Recipe) -> Findings:
             if limit >= 1 and (metric in _SHARES or top_k(metric) is not None):
                 message = f"{metric} cannot lose more than 1, so nothing would break this limit"
                 yield Finding(("gate", key, metric), message, "1 point is 0.01")
+    for key in ("top1_drop_max", "class_recall_drop_max", "baseline_drop_max"):
+        if getattr(recipe.gate, key) == 1:
+            message = "no share can lose more than 1, so nothing would break this limit"
+            yield Finding(("gate", key), message, "1 point is 0.01")
 
 
 def _limits_agree(recipe: Recipe) -> Findings:

@@ -63,7 +63,7 @@ class GateSpec:
         metadata=_doc(
             "of the intervals that have to lie on one side of a limit as a whole",
             at_least=0.5,
-            at_most=0.9999,
+            at_most=0.99,
         ),
     )
     baseline_drop_max: float | None = field(

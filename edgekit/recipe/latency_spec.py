@@ -23,7 +23,7 @@ class PhoneSpec:
         default="xnnpack", metadata=_doc("what is to execute the graph")
     )
     threads: int = field(default=1, metadata=_doc("CPU threads", at_least=1))
-    rounds: int = field(default=5, metadata=_doc("launches of each model, in turns", at_least=2))
+    rounds: int = field(default=6, metadata=_doc("launches of each model, in turns", at_least=2))
     runs_per_round: int = field(
         default=50, metadata=_doc("invocations in a launch, at least", at_least=1)
     )

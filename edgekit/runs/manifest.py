@@ -84,7 +84,11 @@ def recipe_of_run(folder: Path) -> Recipe:
             hint="Give the folder that edgekit quantize made, or the files themselves.",
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"not a manifest of a run: {error}", where=Where(str(file))) from error
+        raise UsageError(
+            f"not a manifest of a run: {error}",
+            hint="Give the folder that edgekit quantize made, or the files themselves.",
+            where=Where(str(file)),
+        ) from error
     return validated(Document(found, {(): Place(str(file))}))
 
 

@@ -7,7 +7,7 @@ from math import isfinite, nan
 import numpy as np
 
 from edgekit.errors import DataError
-from edgekit.numerics.clusters import design_effect
+from edgekit.numerics.clusters import FEW_GROUPS, design_effect
 from edgekit.numerics.intervals import (
     CONFIDENCE,
     Interval,
@@ -49,8 +49,9 @@ def intervals(pair: Pair, confidence: float = CONFIDENCE) -> tuple[Interval, Int
     counts = lost_and_won(pair)
     if counts is not None:
         assert second is not None
-        fewer, more, n = (count / _effect(pair) for count in (*counts, before.n))
-        own = 1.0 if pair.clusters is None else design_effect(second, pair.clusters)
+        effect = _effect(pair, confidence)
+        fewer, more, n = (count / effect for count in (*counts, before.n))
+        own = 1.0 if pair.clusters is None else design_effect(second, pair.clusters, confidence)
         return (
             paired_difference(fewer, more, n, confidence),
             wilson(round(second.sum()) / own, after.n / own, confidence),
@@ -80,6 +81,8 @@ def intervals(pair: Pair, confidence: float = CONFIDENCE) -> tuple[Interval, Int
     span = _span(pair)
     share = pair.independent / before.n
     least = span * least_half_width([size * share for size in before.groups], confidence)
+    if pair.clusters is not None and pair.independent < FEW_GROUPS:
+        least = span  # so few are drawn again in so few ways
     drop = _at_least(drop, _drop(pair, before.value(), after.value()), least)
     alone = _at_least(alone, after.value(), least)
     if metric.low is not None and metric.high is not None:
@@ -108,13 +111,15 @@ def right_answers(pair: Pair) -> Array | None:
     return np.asarray(values == (1 if pair.metric.higher_is_better else 0))
 
 
-def drop_score(pair: Pair, limit: float) -> float | None:
+def drop_score(pair: Pair, limit: float, confidence: float = CONFIDENCE) -> float | None:
     """Tango's statistic of the drop at ``limit``: standard normal where that is the true drop,
-    above where more was lost; ``None`` where the metric is no share of right answers."""
+    above where more was lost; ``None`` where the metric is no share of right answers. Of samples
+    that are not independent it is so at the ends of the interval of that ``confidence``."""
     counts = lost_and_won(pair)
     if counts is None:
         return None
-    lost, won, n = (count / _effect(pair) for count in (*counts, pair.float_model.n))
+    effect = _effect(pair, confidence)
+    lost, won, n = (count / effect for count in (*counts, pair.float_model.n))
     return paired_difference_score(lost, won, n, limit)
 
 
@@ -133,7 +138,8 @@ def relative_interval(pair: Pair, confidence: float = CONFIDENCE) -> Interval:
         assert second is not None
         both = int(np.count_nonzero((first == 1) & (second == 1)))
         only = _only(first, second), _only(second, first)
-        a, b, c, n = (count / _effect(pair) for count in (both, *only, before.n))
+        effect = _effect(pair, confidence)
+        a, b, c, n = (count / effect for count in (both, *only, before.n))
         ratio = paired_ratio(a, b, c, n, confidence)
         ends = sign * (1 - ratio.high), sign * (1 - ratio.low)
         return Interval(min(ends), max(ends))
@@ -181,12 +187,12 @@ def _compared(pair: Pair) -> MetricAccuracy:
     )
 
 
-def _effect(pair: Pair) -> float:
+def _effect(pair: Pair, confidence: float) -> float:
     """How many samples of those that were lost, won or neither count as one independent one."""
     first, second = pair.float_model.contributions, pair.quantized.contributions
     if pair.clusters is None or first is None or second is None:
         return 1.0
-    return design_effect(first - second, pair.clusters)
+    return design_effect(first - second, pair.clusters, confidence)
 
 
 def _clusters_of(pair: Pair, name: str) -> Array | None:

@@ -247,3 +247,32 @@ def test_bits_survive_the_packing(right: list[bool]) -> None:
     check = accuracy_check(now, now)
     assert check.value == pytest.approx(sum(right) / len(right))
     assert "0 of" in check.why
+
+
+def test_a_limit_on_what_was_lost_is_not_forgotten_where_nothing_was_scored() -> None:
+    unlabelled = {**BEFORE, "accuracy": {}}
+    check = accuracy_check(unlabelled, unlabelled, drop_max=0.01)
+    assert (check.name, check.status) == ("baseline.accuracy.drop", Status.NOT_MEASURED)
+    assert "labelled samples" in check.why
+
+
+def test_why_releases_cannot_be_compared_sample_by_sample() -> None:
+    one = release(100, {1, 2})
+    bare = {key: value for key, value in one.items() if key != "right"}
+    data = {**BEFORE["data"], "labelled": {**BEFORE["data"]["fidelity"], "skipped": ["a.png: cut"]}}
+    whole = {**data, "labelled": {**data["labelled"], "skipped": []}}
+    for before, now, words in (
+        (bare, one, "judge the last release again"),
+        (bare, bare, "of one recording are not independent"),
+        ({**one, "data": whole}, {**one, "data": data}, "left out different samples"),
+    ):
+        check = accuracy_check(before, now, drop_max=0.01)
+        assert (check.name, check.status) == ("baseline.accuracy.top1.drop", Status.NOT_MEASURED)
+        assert words in check.why
+
+
+def test_damaged_bits_come_with_a_way_out() -> None:
+    one = release(100, {1, 2})
+    with pytest.raises(UsageError, match=r"right\.top1 is no base64") as refused:
+        check_baseline({**one, "right": {"top1": "???"}}, one)
+    assert "edgekit gate LAST_RELEASE" in str(refused.value.hint)

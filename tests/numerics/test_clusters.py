@@ -23,6 +23,15 @@ def test_where_nothing_differs_each_photo_counts_once() -> None:
     assert design_effect(np.zeros(60), np.repeat(np.arange(12), 5)) == 5
 
 
+def test_of_few_photos_each_counts_once_however_alike_they_seem() -> None:
+    """Two that lose alike by chance would prove anything."""
+    values = np.tile([1.0, 0.0, 0.0, 0.0], 25)
+    few, more = np.repeat(np.arange(5), 20), np.repeat(np.arange(25), 4)
+    assert design_effect(values, few) == 20
+    assert 1.0 < design_effect(values, more) < 1.2
+    assert design_effect(values, more, 0.99) > design_effect(values, more)
+
+
 def test_single_samples_are_what_they_were() -> None:
     values = np.array([0.0, 1.0, 0.0, 1.0, 1.0])
     assert design_effect(values, np.arange(5)) == 1.0

@@ -18,6 +18,7 @@ from edgekit.numerics.intervals import (
     paired_difference,
     paired_difference_score,
     paired_ratio,
+    rounds_to_be_sure,
     samples_by_score,
     samples_to_decide,
     wilson,
@@ -268,3 +269,21 @@ def test_where_nothing_differs_as_many_decide_as_the_closed_form_says() -> None:
     """The interval of no difference reaches to z^2 / (n + z^2)."""
     assert samples_by_score(paired_difference_score(0, 0, 20, 0.05), 20) == 73
     assert paired_difference(0, 0, 73).high <= 0.05 < paired_difference(0, 0, 72).high
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
+def test_the_fewest_rounds_whose_range_holds_the_median(confidence: float) -> None:
+    rounds = rounds_to_be_sure(confidence)
+    assert 1 - 2 * 0.5**rounds >= confidence - 1e-12
+    assert rounds == 2 or 1 - 2 * 0.5 ** (rounds - 1) < confidence
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize("n", [8, 20, 51])
+def test_the_medians_interval_covers_whatever_the_distribution(n: int, confidence: float) -> None:
+    drawn = np.random.default_rng(n).exponential(1.0, (4000, n))
+    found = [median_interval(row, confidence) for row in drawn]
+    low, high = np.array([(each.low, each.high) for each in found]).T
+    slack = 3 * np.sqrt(confidence * (1 - confidence) / 4000)
+    assert ((low <= np.log(2)) & (np.log(2) <= high)).mean() > confidence - slack
+    assert (high <= np.log(2)).mean() < (1 - confidence) / 2 + slack

@@ -184,6 +184,8 @@ class AnswersOnly:
     answers: Answers
     why: str
     warnings: tuple[str, ...] = ()
+    whole: bool = True
+    """Whether the delegate took the whole graph."""
 
 
 Found = DeviceLatency | DeviceFailure | AnswersOnly

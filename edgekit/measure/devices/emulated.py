@@ -125,4 +125,5 @@ class EmulatedDevice:
             answers=answers,
             why=emulation.why,
             warnings=() if said.get("whole", True) else (left,),
+            whole=bool(said.get("whole", True)),
         )
