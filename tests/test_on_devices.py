@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from edgekit.cli.bench import bench
 from edgekit.errors import RecipeError
 from edgekit.gate.check import Check, Status
-from edgekit.measure.devices.device import Answers, DeviceLatency
+from edgekit.measure.devices.device import Answers, BenchSettings, DeviceLatency
 from edgekit.measure.on_devices import bench_settings, measure_on_devices
 from edgekit.pipeline import judge_model
 from edgekit.pipeline import quantize as quantize_by
@@ -236,6 +237,13 @@ def test_every_flag_of_bench_that_a_recipe_names_reaches_the_device() -> None:
     assert {name: getattr(settings, name) for name in changed} == changed
     in_both = {each.name for each in fields(PhoneSpec)} & {each.name for each in fields(settings)}
     assert in_both == changed.keys()
+
+
+def test_a_recipe_measures_as_bench_does_where_neither_says_more() -> None:
+    plain = bench_settings(PhoneSpec())
+    assert replace(plain, answers=BenchSettings().answers) == BenchSettings()
+    (rounds,) = [option for option in bench.params if option.name == "rounds"]
+    assert f"phone {plain.rounds}]" in str(rounds.to_info_dict()["help"])
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class BenchSettings:
 
     delegate: Delegate = Delegate.XNNPACK
     threads: int = 1
-    rounds: int = 5
+    rounds: int = 6
     runs_per_round: int = 50
     min_secs: float = 1.0
     cool_down_s: float = 1.0
